@@ -28,7 +28,7 @@ use crate::net::news::{News, Subscription};
 use crate::net::service_address::{AddressManager, Links, Presence};
 use crate::node::MayPutBack;
 use crate::notice::{self, Speaker};
-use crate::policy::address_guard::links::LinkWatch;
+use crate::policy::address_guard::links::{LinkWatch, Place};
 use crate::policy::address_guard::{
     AGAIN, Action, AddressGuard, BUSY, Event, Found, Held, REFUSED, Remover, Seen, Spot, Tried,
 };
@@ -107,7 +107,7 @@ pub struct AddressGuardActor {
 }
 
 /// Each address with its interface, and whether each interface is up.
-type Places = (Vec<(Held, Option<String>)>, BTreeMap<String, bool>);
+type Places = (Vec<(Held, Option<Place>)>, BTreeMap<String, bool>);
 
 /// What the subscription gives.
 struct Heard(Vec<News>);

@@ -9,6 +9,12 @@ use super::host::{Kind, LEGACY_DAEMON, Lab, skip, wait_until};
 use super::installed::{Client, legacy_package, longest_silence, package, preinst_of_this_build};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 
+/// The files of `/etc/ha.d` but the one that the legacy package has not.
+fn without_ours(configuration: &str) -> Vec<&str> {
+    let ours = |line: &&str| line.ends_with(" ./resource.d/systemd");
+    configuration.lines().filter(|line| !ours(line)).collect()
+}
+
 /// Our package in two versions, the older one first, made once for all tests. `None`: the packing
 /// program is not available here.
 fn packages() -> Option<&'static [String; 2]> {
@@ -139,7 +145,11 @@ pub fn there_and_back() {
     swap(&pair, "node2", || install("node2", first));
     swap(&pair, "node1", || install("node1", first));
     for (node, before) in NODES.iter().zip(&before) {
-        assert_eq!(&lab.configuration(node), before, "/etc/ha.d of {node}");
+        assert_eq!(
+            without_ours(&lab.configuration(node)),
+            without_ours(before),
+            "/etc/ha.d of {node}"
+        );
         assert!(running(lab, node).is_some());
     }
 
@@ -242,13 +252,15 @@ pub fn alone() {
     );
     std::fs::write(lab.dir("node1").join("ha.d/ha.cf"), "node node1\n").expect("write");
 
-    // Instead of the legacy package: nothing in /etc/ha.d changes.
+    // Instead of the legacy package: nothing in /etc/ha.d changes, and a script of ours is new.
     let before = lab.configuration("node1");
     let (code, said) = lab.dpkg("node1", &["-i", deb]);
     assert_eq!(code, 0, "{said}");
     assert_eq!(status("systole"), "installed");
     assert_eq!(status("heartbeat"), "config-files");
-    assert_eq!(lab.configuration("node1"), before);
+    let now = lab.configuration("node1");
+    assert!(now.contains("755 ./resource.d/systemd"), "{now}");
+    assert_eq!(without_ours(&now), without_ours(&before));
     let mode = lab.sh("node1", "stat -c '%a %U:%G' /usr/bin/cl_status");
     assert_eq!(mode.trim(), "2555 root:haclient");
     let ours = "grep -l Systole /etc/init.d/heartbeat /lib/systemd/system/heartbeat.service";

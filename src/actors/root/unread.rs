@@ -5,6 +5,7 @@ use actix::prelude::*;
 
 use super::RootActor;
 use crate::actors::messages::FilesNotInForce;
+use crate::actors::threads::Aside;
 use crate::clock::Clock;
 use crate::notice;
 use crate::process::reload::Stamps;
@@ -17,6 +18,8 @@ pub(super) struct Watch {
     in_force: Marks,
     seen: Option<Stamps>,
     looking: bool,
+    /// A file can be a pipe, or its disk hang, for ever: the end of the program waits for what `spawn_blocking` started.
+    aside: Aside,
     unread: Unread,
     /// Membership was told that there are some.
     told: bool,
@@ -29,6 +32,7 @@ impl Watch {
             in_force,
             seen: None,
             looking: false,
+            aside: Aside::default(),
             unread: Unread::default(),
             told: false,
         }
@@ -41,8 +45,9 @@ impl Watch {
     }
 
     /// The last look is no longer waited for.
-    pub(super) const fn is_lost(&mut self) {
+    pub(super) fn is_lost(&mut self) {
         self.looking = false;
+        self.aside = Aside::default();
     }
 }
 
@@ -55,7 +60,7 @@ impl RootActor {
         }
         let (paths, marks, seen) = (self.paths.clone(), self.unread.in_force, self.unread.seen);
         let look = move || unread::look(&paths, &marks, seen.as_ref());
-        let work = tokio::task::spawn_blocking(look).into_actor(self);
+        let work = self.unread.aside.run(look).into_actor(self);
         ctx.spawn(work.map(move |found, root, _| {
             let watch = &mut root.unread;
             watch.looking = false;

@@ -29,8 +29,9 @@ pub enum Presence {
 /// Where addresses are or would be, and which interfaces there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Links {
-    /// The interface of each address, in step with them; `None`: nothing but a default route tells.
-    pub places: Vec<Option<String>>,
+    /// The interface of each address, and whether the address is on it, in step with them; `None`: nothing but a
+    /// default route tells.
+    pub places: Vec<Option<(String, bool)>>,
     /// Whether each interface is up and has a carrier.
     pub interfaces: BTreeMap<String, bool>,
 }
@@ -145,7 +146,7 @@ async fn links_of(
             Some(interface.name.clone())
         };
         if let Some(name) = carried(resource, &interfaces, &assigned).and_then(here) {
-            places.push(Some(name));
+            places.push(Some((name, true)));
             continue;
         }
         let family = resource.address.is_ipv4();
@@ -160,7 +161,7 @@ async fn links_of(
         }
         let routes = routes.get(&family).map_or(&[][..], Vec::as_slice);
         let place = place(resource, &interfaces, routes).ok();
-        places.push(place.map(|place| place.interface.name.clone()));
+        places.push(place.map(|place| (place.interface.name.clone(), false)));
     }
     let interfaces = interfaces.into_iter();
     Ok(Links {

@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use super::Held;
 use crate::protocol::links::{Link, OwnLinks};
 
+/// The interface of an address, and whether the address is on it; else it would be put there.
+pub type Place = (String, bool);
+
 /// Where each address belongs, as far as was seen.
 #[derive(Debug, Default)]
 pub struct LinkWatch {
@@ -15,11 +18,10 @@ pub struct LinkWatch {
 }
 
 impl LinkWatch {
-    /// What is known of each group now. `places`: each address of it, with the interface where it is or would be;
-    /// `None`: nothing tells. `interfaces`: whether each is up and has a carrier.
+    /// What is known of each group now. `places`: each address of it, with its place; `None`: nothing tells. `interfaces`: whether each is up and has a carrier.
     pub fn judge(
         &mut self,
-        places: Vec<(Held, Option<String>)>,
+        places: Vec<(Held, Option<Place>)>,
         interfaces: &BTreeMap<String, bool>,
     ) -> OwnLinks {
         let mut links = OwnLinks::new();
@@ -36,16 +38,17 @@ impl LinkWatch {
     fn link(
         &mut self,
         held: &Held,
-        place: Option<String>,
+        place: Option<Place>,
         interfaces: &BTreeMap<String, bool>,
     ) -> Link {
         let up = |name: &str| interfaces.get(name).copied();
         let last = self.last.get(held);
-        if last.is_some_and(|last| up(last) == Some(false)) {
-            // The routes may lead elsewhere meanwhile.
+        let carried = place.as_ref().is_some_and(|(_, carried)| *carried);
+        if !carried && last.is_some_and(|last| up(last) == Some(false)) {
+            // The routes may lead elsewhere meanwhile. An address that is somewhere tells itself.
             return Link::Down;
         }
-        let Some(place) = place else {
+        let Some((place, _)) = place else {
             return match last.map(|last| up(last)) {
                 Some(Some(true)) => Link::Up,
                 // It is away.
@@ -77,7 +80,7 @@ mod tests {
             .iter()
             .map(|(name, up)| ((*name).to_owned(), *up));
         let links = watch.judge(
-            vec![(held, place.map(str::to_owned))],
+            vec![(held, place.map(|name| (name.to_owned(), false)))],
             &interfaces.collect(),
         );
         links[&key]
@@ -103,13 +106,28 @@ mod tests {
         );
     }
 
+    /// Its network was moved to another interface, and the old one is down: it serves.
+    #[test]
+    fn an_address_is_where_it_is() {
+        let mut watch = LinkWatch::default();
+        assert_eq!(judge(&mut watch, Some("eth0"), &[("eth0", true)]), Link::Up);
+        let interfaces = BTreeMap::from([("eth0".to_owned(), false), ("eth1".to_owned(), true)]);
+        let key = GroupKey::new("a");
+        let held = (key.clone(), IpAddr::from([10, 0, 0, 1]));
+        let carried = (held, Some(("eth1".to_owned(), true)));
+        assert_eq!(watch.judge(vec![carried], &interfaces)[&key], Link::Up);
+        // It is removed there, and its route leads there.
+        let both = [("eth0", false), ("eth1", true)];
+        assert_eq!(judge(&mut watch, Some("eth1"), &both), Link::Up);
+    }
+
     #[test]
     fn of_several_addresses_the_worst_counts() {
         let mut watch = LinkWatch::default();
         let key = GroupKey::new("a");
         let held = |last| (key.clone(), IpAddr::from([10, 0, 0, last]));
         let interfaces = BTreeMap::from([("eth0".to_owned(), true), ("eth1".to_owned(), false)]);
-        let place = |name: &str| Some(name.to_owned());
+        let place = |name: &str| Some((name.to_owned(), false));
         for (second, expected) in [(place("eth0"), Link::Up), (place("eth1"), Link::Down)] {
             let places = vec![(held(1), place("eth0")), (held(2), second)];
             assert_eq!(watch.judge(places, &interfaces)[&key], expected);
