@@ -123,11 +123,7 @@ impl Pair {
                 device: fences_both(config).then_some(Device::Honest),
                 ..Features::default()
             },
-            names: config
-                .groups
-                .iter()
-                .map(|group| called(group.key.as_str()))
-                .collect(),
+            names: called_apart(config),
             ..Plan::quiet()
         };
         Ok(Self {
@@ -184,6 +180,17 @@ impl Pair {
         }
         named
     }
+}
+
+/// What the simulator calls the groups. Two lines may have the same address.
+fn called_apart(config: &Config) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for group in &config.groups {
+        let key = group.key.as_str();
+        let name = Some(called(key)).filter(|it| !names.contains(it));
+        names.push(name.unwrap_or_else(|| key.to_owned()));
+    }
+    names
 }
 
 /// What the simulator calls a group: its address, which a node can ask the network for.

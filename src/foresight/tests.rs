@@ -212,3 +212,19 @@ fn names_are_told_whole() {
         "alpha takes 192.0.2.1/24/eth0 192.0.2.10/24/eth0 disk::node2 of node1"
     );
 }
+
+/// A mistake that a start allows with a WARN: the groups are still two.
+#[test]
+fn two_lines_with_one_address_are_two_groups() {
+    let mut config = config();
+    config.groups[1].key = GroupKey::new("IPaddr::192.0.2.100/24/eth0");
+    let forecast = run(&pair(&config), "alpha dies");
+    assert_eq!(forecast.groups[1].before, ["node1"]);
+    assert_eq!(ends_on(&forecast), ["node1", "node1"]);
+    assert!(
+        forecast
+            .steps
+            .iter()
+            .any(|step| step.what == "runs 192.0.2.100/24/eth0")
+    );
+}
