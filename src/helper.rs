@@ -14,6 +14,7 @@ pub mod verbs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::actors::resource_group::GroupContext;
 use crate::clients::control::{self, ControlError, GroupAnswer, Reply, Request};
@@ -27,6 +28,10 @@ use crate::process::host_addresses;
 use crate::process::locks;
 use crate::process::pid_file::{PidFile, look};
 use crate::process::startup::core_directory;
+
+/// How long a daemon that runs and does not listen may be one that begins or ends.
+const BETWEEN: Duration = Duration::from_secs(3);
+const BETWEEN_PAUSE: Duration = Duration::from_millis(100);
 
 /// One call of a helper program: its arguments, environment and output.
 pub struct Call<'a> {
@@ -110,36 +115,43 @@ impl Call<'_> {
         };
         let subscriber = tracing_subscriber::registry().with(log.layer());
         let result = tracing::subscriber::with_default(subscriber, work);
-        log.flush(std::time::Duration::from_secs(5));
+        log.flush(Duration::from_secs(5));
         result
     }
 
-    /// Asks the daemon; `Ok(None)`: none runs.
-    fn ask(
-        &self,
-        request: &Request,
-        patience: std::time::Duration,
-    ) -> Result<Option<Reply>, String> {
-        match control::ask(&self.paths.control(), request, patience) {
-            Ok(reply) => Ok(Some(reply)),
-            Err(ControlError::NoDaemon { .. }) => match look(&self.paths.pid_file) {
-                PidFile::Running(pid) => Err(format!(
+    /// Asks the daemon; `Ok(None)`: none runs. Waits at most [`BETWEEN`] for a daemon that does not listen: it does not yet, or
+    /// it has said that it is down and is about to end.
+    fn ask(&self, request: &Request, patience: Duration) -> Result<Option<Reply>, String> {
+        let clock = crate::clock::Clock::start();
+        loop {
+            match control::ask(&self.paths.control(), request, patience) {
+                Ok(reply) => return Ok(Some(reply)),
+                Err(ControlError::NoDaemon { .. }) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+            let PidFile::Running(pid) = look(&self.paths.pid_file) else {
+                return self.without_daemon();
+            };
+            if clock.now().instant.since_start() >= BETWEEN {
+                return Err(format!(
                     "heartbeat runs (pid {pid}) but does not listen on {}",
                     self.paths.control().display()
-                )),
-                PidFile::Absent | PidFile::Stale(_)
-                    if locks::is_taken(&self.paths.guardian_lock()) =>
-                {
-                    Err(
-                        "heartbeat has died, and its guardian starts it again or releases its \
-                         resources: try again when that is done"
-                            .to_owned(),
-                    )
-                }
-                PidFile::Absent | PidFile::Stale(_) => Ok(None),
-            },
-            Err(error) => Err(error.to_string()),
+                ));
+            }
+            wait(BETWEEN_PAUSE);
         }
+    }
+
+    /// No daemon runs: `Ok(None)`, unless a guardian is about to start one.
+    fn without_daemon(&self) -> Result<Option<Reply>, String> {
+        if locks::is_taken(&self.paths.guardian_lock()) {
+            return Err(
+                "heartbeat has died, and its guardian starts it again or releases its \
+                 resources: try again when that is done"
+                    .to_owned(),
+            );
+        }
+        Ok(None)
     }
 
     /// The environment of resource scripts when no daemon runs them: the one that the daemon would
@@ -183,7 +195,7 @@ fn log(program: &str, severity: Severity, text: &str) {
     clippy::disallowed_methods,
     reason = "not the daemon: a program that waits"
 )]
-fn wait(time: std::time::Duration) {
+fn wait(time: Duration) {
     std::thread::sleep(time);
 }
 

@@ -380,19 +380,35 @@ fn mach_down_waits_for_the_takeover_and_runs_no_script() {
     assert!(none.all_calls().is_empty());
 }
 
-#[test]
-fn a_running_daemon_that_does_not_listen_is_never_worked_beside() {
-    let scripts = tree();
+/// A process whose program is called heartbeat, and which listens nowhere.
+fn deaf_daemon(scripts: &Scripts, seconds: &str) -> std::process::Child {
     fs::create_dir_all(&scripts.paths.run_dir).expect("run");
-    // A process whose program is called heartbeat.
     let program = scripts.file("heartbeat");
     fs::copy("/bin/sleep", &program).expect("copy");
     #[expect(clippy::disallowed_methods, reason = "stands for the daemon")]
-    let mut daemon = std::process::Command::new(&program)
-        .arg("30")
+    let daemon = std::process::Command::new(&program)
+        .arg(seconds)
         .spawn()
         .expect("spawn");
     fs::write(&scripts.paths.pid_file, format!("{:>10}\n", daemon.id())).expect("pid file");
+    daemon
+}
+
+#[test]
+fn a_daemon_that_is_about_to_end_is_waited_for() {
+    let scripts = tree();
+    let mut daemon = deaf_daemon(&scripts, "0.5");
+    let reaper = std::thread::spawn(move || daemon.wait());
+    let said = call(&scripts, &[], "ResourceManager takegroup good::q");
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    assert!(!scripts.all_calls().is_empty());
+    reaper.join().expect("joined").expect("ended");
+}
+
+#[test]
+fn a_running_daemon_that_does_not_listen_is_never_worked_beside() {
+    let scripts = tree();
+    let mut daemon = deaf_daemon(&scripts, "30");
     let said = call(&scripts, &[], "ResourceManager takegroup good::q");
     assert_eq!(said.code, 1);
     assert!(said.err.contains("does not listen"), "{}", said.err);

@@ -435,13 +435,21 @@ fn same_from_every_process(kinds: [Kind; 2]) {
         pair.lab
             .sh("node1", &format!("kill -9 {}", pid(&pair, "node1")))
     };
+    // A client that is killed before it has written is not there to be compared.
+    let wait_client = |time: usize| {
+        wait_until(LONG, "the client has written", || {
+            seen(&pair, "node1").contains_key(&format!("probe-client.{time}"))
+        });
+    };
     kill();
     pair.wait_log_count("node1", active, 3);
     pair.wait_holds("node1", "local");
     moves();
+    wait_client(3);
     kill();
     pair.wait_log_count("node1", active, 4);
     pair.wait_holds("node1", "local");
+    wait_client(4);
     // By a daemon that only releases, and then by the guardian.
     let stops = || count(&pair.lab, "node1", "stop", "a");
     let before = stops();
@@ -457,6 +465,7 @@ fn same_from_every_process(kinds: [Kind; 2]) {
     pair.wait_holds("node2", "all");
     pair.obeys("hb_takeover local", ADDRESS_1, "node1");
     pair.wait_holds("node1", "local");
+    wait_client(5);
     let guardian = wait_guardian(&pair, "node1", &[]);
     pair.lab.sh(
         "node1",
