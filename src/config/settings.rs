@@ -276,8 +276,9 @@ pub const SETTINGS: &[SettingDoc] = &[
         about: "How long a node waits before it resets the other, when two nodes lose each other. \
                 The node that serves groups does not wait, so it survives. If both serve, the node \
                 that comes second in the `node` lines waits; of nodes that serve nothing the second \
-                waits one delay and the first two. `0`: 2 s more than the longest answer of a device so \
-                far, at least 5 s. Legacy does not wait, and both are reset",
+                waits one delay and the first two. Beside a legacy node that serves, which never waits, a \
+                Systole node always does. `0`: 2 s more than the longest answer of a device so far, \
+                at least 5 s. Legacy does not wait, and both are reset",
         safety: "Shorter than a reset takes: both nodes may reset each other",
     },
     SettingDoc {

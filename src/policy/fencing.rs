@@ -48,11 +48,14 @@
 //!
 //! | this node serves | the other may serve | this node is first | waits |
 //! |---|---|---|---|
-//! | yes | - | yes | - |
+//! | yes | - | yes | -; one delay if the other is a legacy node that may serve |
 //! | yes | no | no | - |
 //! | yes | yes, or not known | no | one delay |
 //! | no | - | no | one delay |
 //! | no | - | yes | two delays |
+//!
+//! A legacy node never waits, so beside one the other always does: if both shot in one moment, nobody
+//! would serve. The price is one delay when a legacy node that serves is really dead.
 //!
 //! So the two never wait equally long, whatever each of them believes of the other: of one that
 //! serves and one that does not, the first is earlier; else the two differ by their places.

@@ -113,4 +113,6 @@ pub struct Standing {
     pub first: bool,
     /// This node is settled, or starts alone.
     pub settled: bool,
+    /// The dead node is a legacy one: if it lives, it shoots at once.
+    pub hasty: bool,
 }

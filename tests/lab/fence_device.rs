@@ -19,6 +19,7 @@ pub const PASSWORD: &str = "Geheim-4711";
 const DOES: &str = r#"
 does() {
     echo "$(hostname) $1 $2" >>@SHARED@/resets
+    echo "$(date +%s.%3N) $(hostname) $2" >>@SHARED@/timed-resets
     mode=$(cat @SHARED@/mode-$1-$(hostname) 2>/dev/null || cat @SHARED@/mode-$1 2>/dev/null)
     case "$mode" in
     fails) echo "the switch says no to $password" >&2; exit 1;;
@@ -147,6 +148,16 @@ impl Fenced {
     /// Who asked which device to reset whom.
     pub fn resets(&self) -> Vec<String> {
         self.lines("resets")
+    }
+
+    /// When a node asked for the reset of which: seconds since 1970, who asked, `reset NODE`.
+    pub fn resets_in_time(&self) -> Vec<(f64, String, String)> {
+        let of = |line: &String| {
+            let (at, rest) = line.split_once(' ')?;
+            let (node, reset) = rest.split_once(' ')?;
+            Some((at.parse().ok()?, node.to_owned(), format!("reset {reset}")))
+        };
+        self.lines("timed-resets").iter().filter_map(of).collect()
     }
 
     /// Resets that were done.

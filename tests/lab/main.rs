@@ -22,6 +22,7 @@ mod every_medium;
 mod fence_device;
 mod fencing;
 mod fencing_midway;
+mod fencing_recorded;
 mod field;
 mod freeze;
 mod guarded;

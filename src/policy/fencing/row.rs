@@ -186,6 +186,14 @@ pub(super) const fn cause(standing: Standing) -> &'static str {
         Standing { settled: false, .. } => {
             "this node has not settled, and may be the one that is cut off"
         }
+        Standing {
+            serves: true,
+            hasty: true,
+            ..
+        } => {
+            "it is dead and may run groups, this node serves; it is a legacy node: if it lives, it \
+             resets this one without waiting"
+        }
         Standing { serves: true, .. } => "it is dead and may run groups, this node serves",
         Standing { .. } => {
             "it is dead and may run groups, this node serves nothing: if it lives, it may go first"
@@ -197,6 +205,7 @@ impl Standing {
     /// How many delays this node waits.
     pub(super) const fn delays(self) -> u32 {
         match (self.serves, self.other, self.first) {
+            (true, Serves::Something | Serves::Unknown, true) if self.hasty => 1,
             (true, _, true) | (true, Serves::Nothing, false) => 0,
             (true, Serves::Something | Serves::Unknown, false) | (false, _, false) => 1,
             (false, _, true) => 2,

@@ -34,6 +34,7 @@ const SERVES: Standing = Standing {
     other: Serves::Something,
     first: true,
     settled: true,
+    hasty: false,
 };
 
 const RUN: Generation = Generation(7);
@@ -356,6 +357,7 @@ fn of_two_that_lose_each_other_one_waits() {
         other,
         first,
         settled: true,
+        hasty: false,
     };
     let secs = Duration::from_secs;
     use Serves::{Nothing, Something, Unknown};
@@ -394,6 +396,25 @@ fn of_two_that_lose_each_other_one_waits() {
             let words = format!("{one} {of_two:?} {two} {of_one:?}");
             assert!(first.abs_diff(second) >= secs(5), "{words}");
             assert!(one == two || (first < second) == one, "{words}");
+        }
+    }
+}
+
+/// A legacy node shoots at once: beside one that may live, both would.
+#[test]
+fn beside_a_legacy_node_this_one_always_waits() {
+    for serves in [true, false] {
+        for other in [Serves::Something, Serves::Unknown] {
+            for first in [true, false] {
+                let standing = Standing {
+                    serves,
+                    other,
+                    first,
+                    settled: true,
+                    hasty: true,
+                };
+                assert!(wait(standing) >= Duration::from_secs(5), "{standing:?}");
+            }
         }
     }
 }

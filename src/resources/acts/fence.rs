@@ -159,6 +159,7 @@ impl ResourceState {
             },
             first: place(self.setup.local()) < place(node),
             settled,
+            hasty: heard && !self.other.is_systole(node),
         }
     }
 

@@ -79,6 +79,7 @@ fn the_takeover_begins_when_the_node_is_fenced() {
         other: Serves::Something,
         first: true,
         settled: true,
+        hasty: true,
     };
     assert_eq!(core.standing, Some(standing));
     fenced(&mut core);
