@@ -64,5 +64,10 @@ links() {
   for place in /usr/lib/heartbeat /usr/lib64/heartbeat; do
     for name in heartbeat ipfail; do echo "/usr/libexec/heartbeat/$name $place/$name"; done
   done
+  # In PATH, for people.
+  echo "/usr/libexec/heartbeat/heartbeat /usr/sbin/heartbeat"
+  for name in "${HELPERS[@]}"; do
+    case $name in mach_down|req_resource) ;; *) echo "$HELPER /usr/sbin/$name" ;; esac
+  done
   echo "$HELPER /usr/bin/cl_respawn"
 }

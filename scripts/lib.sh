@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034
-# Common to scripts/test, scripts/demo and scripts/bench: finding cargo under sudo, installing what is missing.
+# Common to the scripts of this folder: finding cargo under sudo, installing what is missing.
 # Sourced, never run.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -26,20 +26,6 @@ find_cargo() {
   done
   export PATH
   as_caller cargo --version >/dev/null 2>&1 || { say "no Rust toolchain: cargo was not found for ${SUDO_USER:-$(id -un)}"; exit 1; }
-}
-
-# Finds the program that packs the package of scripts/package, or installs it, which takes some minutes the first time.
-CARGO_DEB_VERSION=3.8.0
-find_cargo_deb() {
-  local tools=${CARGO_TARGET_DIR:-$ROOT/target}/tools
-  for CARGO_DEB in "$tools/bin/cargo-deb" cargo-deb; do
-    [ "$("$CARGO_DEB" --version 2>/dev/null)" != "cargo-deb $CARGO_DEB_VERSION" ] || return 0
-  done
-  say "installing cargo-deb $CARGO_DEB_VERSION below $tools" >&2
-  as_caller cargo install --quiet --locked --root "$tools" --target-dir "$tools/build" \
-    --version "$CARGO_DEB_VERSION" cargo-deb >&2 || { say "cargo-deb could not be installed" >&2; return 1; }
-  as_caller rm -rf "$tools/build"
-  CARGO_DEB=$tools/bin/cargo-deb
 }
 
 # need PACKAGE...: installs Debian packages that are missing. The legacy daemon must not be started by its package.
@@ -70,5 +56,7 @@ need() {
 # A C compiler for the crates that build C or assembly.
 need_compiler() { command -v cc >/dev/null || need gcc libc6-dev || say "no C compiler"; }
 
+# What scripts/package needs.
+PACKAGE_PACKAGES=(build-essential debhelper)
 LAB_PACKAGES=(dpkg dpkg-dev binutils iproute2 util-linux nftables tcpdump procps iputils-ping iputils-arping libfaketime)
 LEGACY_PACKAGES=(heartbeat cluster-glue resource-agents net-tools)

@@ -58,6 +58,19 @@ fn links_between_the_installed_documents_lead_somewhere() {
     assert!(links > 10, "{links}");
 }
 
+#[test]
+fn the_package_has_the_version_of_the_program() {
+    for name in ["changelog", "NEWS"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("conf/debian")
+            .join(name);
+        let text = std::fs::read_to_string(file).expect("it is there");
+        let first = concat!("systole (", env!("CARGO_PKG_VERSION"), ") ");
+        assert!(text.contains(first), "{name}");
+        assert!(name == "NEWS" || text.starts_with(first), "{name}");
+    }
+}
+
 /// The purpose of each setting of the unit.
 const UNIT: [(&str, &str, &str); 11] = [
     ("Type", "notify", "ready means that the media are open"),

@@ -14,7 +14,7 @@ use super::pair::{ADDRESS_1, LONG, Pair, PairConfig};
 pub fn into_a_directory() {
     let place = tempfile::tempdir().expect("directory");
     let dest = place.path().display().to_string();
-    let made = script("install", &[&dest], "0");
+    let made = script("install", &[&dest]);
     assert!(made.status.success(), "{made:?}");
     let at = |path: &str| place.path().join(path);
     for path in [
@@ -23,6 +23,9 @@ pub fn into_a_directory() {
         "usr/lib64/heartbeat/heartbeat",
         "usr/bin/cl_status",
         "usr/bin/cl_respawn",
+        "usr/sbin/heartbeat",
+        "usr/sbin/hb_standby",
+        "usr/sbin/ResourceManager",
         "usr/share/heartbeat/hb_standby",
         "usr/share/heartbeat/hb_addnode",
         "usr/lib/heartbeat/ResourceManager",
@@ -51,19 +54,19 @@ pub fn into_a_directory() {
     // Files of the administrator stay, whatever they are; ours are removed.
     fs::write(at("etc/ha.d/ha.cf"), "node a b\n").expect("write");
     fs::write(at("etc/ha.d/rc.d/status"), "#!/bin/sh\n# my own\n").expect("write");
-    let again = script("install", &[&dest], "0");
+    let again = script("install", &[&dest]);
     assert!(again.status.success(), "{again:?}");
     let own = fs::read_to_string(at("etc/ha.d/rc.d/status")).expect("read");
     assert!(own.contains("my own"), "overwritten");
-    let gone = script("uninstall", &[&dest], "0");
+    let gone = script("uninstall", &[&dest]);
     assert!(gone.status.success(), "{gone:?}");
     assert_eq!(
         files(place.path()),
         ["etc/ha.d/ha.cf", "etc/ha.d/rc.d/status"]
     );
     fs::remove_dir_all(at("etc/ha.d")).expect("remove");
-    script("install", &[&dest], "0");
-    script("uninstall", &[&dest], "0");
+    script("install", &[&dest]);
+    script("uninstall", &[&dest]);
     let left: Vec<_> = fs::read_dir(place.path()).expect("list").collect();
     assert!(left.is_empty(), "{left:?}");
 }

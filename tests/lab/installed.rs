@@ -24,7 +24,7 @@ fn programs(place: &Path) {
 }
 
 /// Runs one of `scripts/` as a user would, with the programs of this build.
-pub fn script(name: &str, args: &[&str], version: &str) -> Output {
+pub fn script(name: &str, args: &[&str]) -> Output {
     let bin = tempfile::tempdir().expect("directory");
     if name != "uninstall" {
         programs(bin.path());
@@ -37,7 +37,6 @@ pub fn script(name: &str, args: &[&str], version: &str) -> Output {
     .args(args)
     .env_remove("SUDO_USER")
     .env("SYSTOLE_BIN", bin.path())
-    .env("SYSTOLE_VERSION", version)
     .env("SYSTOLE_DEB_FAST", "1")
     // Not rustup's proxy, which looks for the toolchain in root's home.
     .env("CARGO", env!("CARGO"))
@@ -46,10 +45,9 @@ pub fn script(name: &str, args: &[&str], version: &str) -> Output {
     .expect("the script runs")
 }
 
-/// Builds our package of some version into `place`. `None`: the packing program is not available
-/// here.
-pub fn package(place: &Path, version: &str) -> Option<String> {
-    let made = script("package", &[&place.display().to_string()], version);
+/// Builds our package into `place`. `None`: debhelper is not here.
+pub fn package(place: &Path) -> Option<String> {
+    let made = script("package", &[&place.display().to_string()]);
     if made.status.code() == Some(3) {
         return None;
     }
@@ -59,13 +57,39 @@ pub fn package(place: &Path, version: &str) -> Option<String> {
     Some(name)
 }
 
+/// The package as an older one: its version, and the maintainer scripts of `tests/lab/SCRIPTS`, if
+/// any.
+pub fn repacked(deb: &str, version: &str, scripts: Option<&str>) -> String {
+    let tree = tempfile::tempdir().expect("directory");
+    let run = |program: &str, words: &[&str]| {
+        let done = Command::new(program).args(words).output().expect("it runs");
+        assert!(done.status.success(), "{done:?}");
+    };
+    let root = tree.path().display().to_string();
+    run("dpkg-deb", &["-R", deb, &root]);
+    let control = tree.path().join("DEBIAN");
+    let set = format!("s/^Version: .*/Version: {version}/");
+    let file = control.join("control").display().to_string();
+    run("sed", &["-i", &set, &file]);
+    for name in ["postinst", "postrm", "prerm"] {
+        let Some(scripts) = scripts else { break };
+        let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab");
+        fs::copy(lab.join(scripts).join(name), control.join(name)).expect("copy");
+        run("chmod", &["755", &control.join(name).display().to_string()]);
+    }
+    let made = format!("{}_{version}.deb", deb.trim_end_matches(".deb"));
+    run("dpkg-deb", &["-Zgzip", "-z1", "-b", &root, &made]);
+    made
+}
+
 /// The preinst of our package, with this build.
 pub fn preinst_of_this_build() -> Vec<u8> {
-    let bin = tempfile::tempdir().expect("directory");
-    programs(bin.path());
-    let program = bin.path().join("heartbeat").display().to_string();
+    let stage = tempfile::tempdir().expect("directory");
+    let place = stage.path().join("usr/libexec/heartbeat");
+    fs::create_dir_all(&place).expect("directory");
+    programs(&place);
     let made = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/preinst"))
-        .args([&program, " "])
+        .arg(stage.path())
         .env("SYSTOLE_DEB_FAST", "1")
         .output()
         .expect("the script runs");
@@ -73,29 +97,33 @@ pub fn preinst_of_this_build() -> Vec<u8> {
     made.stdout
 }
 
-/// Debian's own package, from its archive. `None`: it is not available here.
-pub fn legacy_package(place: &Path) -> Option<String> {
+/// Debian's own packages, from its archive: `heartbeat`, and `heartbeat-dev`, which depends on that
+/// very version. `None`: they are not available here.
+pub fn legacy_packages(place: &Path) -> Option<[String; 2]> {
     let apt = |words: &[&str]| {
         let mut command = Command::new("apt-get");
         let command = command.arg("-qq").args(words).current_dir(place);
         command.stdin(Stdio::null()).output()
     };
     let fetched = || {
-        let tried = apt(&["download", "heartbeat"]);
+        let tried = apt(&["download", "heartbeat", "heartbeat-dev"]);
         let names = fs::read_dir(place).expect("directory");
-        let mut paths = names.filter_map(|entry| Some(entry.ok()?.path().display().to_string()));
-        (paths.find(|path| path.contains("/heartbeat_")), tried)
+        let paths = names.filter_map(|entry| Some(entry.ok()?.path().display().to_string()));
+        let paths: Vec<String> = paths.collect();
+        let find = |word| paths.iter().find(|path| path.contains(word)).cloned();
+        let both = find("/heartbeat_").zip(find("/heartbeat-dev_"));
+        (both.map(<[String; 2]>::from), tried)
     };
-    if let (Some(path), _) = fetched() {
-        return Some(path);
+    if let (Some(both), _) = fetched() {
+        return Some(both);
     }
     // The package lists are missing or too old.
     let _ = apt(&["update"]);
-    let (path, tried) = fetched();
-    if path.is_none() {
-        println!("apt-get download heartbeat: {tried:?}");
+    let (both, tried) = fetched();
+    if both.is_none() {
+        println!("apt-get download: {tried:?}");
     }
-    path
+    both
 }
 
 /// Why package tests cannot run here, if they cannot.
@@ -116,7 +144,7 @@ impl Lab {
     /// Installs our files over those of the host, as `scripts/install` does on a bare machine.
     pub fn lay(&self, host: &str) {
         let stage = self.dir(host).join("stage");
-        let made = script("install", &[&stage.display().to_string()], "0");
+        let made = script("install", &[&stage.display().to_string()]);
         assert!(made.status.success(), "{made:?}");
         let copied = format!(
             "tar -C {0} -c . | tar -C / -x --keep-directory-symlink && rm -rf {0}",
@@ -126,14 +154,23 @@ impl Lab {
         assert!(output.status.success(), "{output:?}");
     }
 
-    /// Runs `dpkg` on a host; returns its exit code and output.
+    /// Runs `dpkg` on a host; returns its exit code and output. Who is asked something has no
+    /// answer, and the call fails.
     pub fn dpkg(&self, host: &str, words: &[&str]) -> (i32, String) {
-        let mut command = vec![
-            "env",
-            "DEBIAN_FRONTEND=noninteractive",
-            "dpkg",
-            "--force-unsafe-io",
-        ];
+        self.packages(host, "dpkg", &[&["--force-unsafe-io"], words].concat())
+    }
+
+    /// Runs `apt-get` on a host, which reaches no archive.
+    pub fn apt(&self, host: &str, words: &[&str]) -> (i32, String) {
+        self.packages(
+            host,
+            "apt-get",
+            &[&["-y", "--no-install-recommends"], words].concat(),
+        )
+    }
+
+    fn packages(&self, host: &str, program: &str, words: &[&str]) -> (i32, String) {
+        let mut command = vec!["env", "DEBIAN_FRONTEND=noninteractive", program];
         command.extend(words);
         let output = self.exec(host, &command);
         let mut said = String::from_utf8_lossy(&output.stdout).into_owned();

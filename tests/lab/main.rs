@@ -378,6 +378,20 @@ mod installation {
             package::alone();
         }
     }
+    #[test]
+    #[ignore = "lab: run by scripts/test"]
+    fn package_with_apt() {
+        if !install::skipped("installation::package_with_apt") {
+            package::with_apt();
+        }
+    }
+    #[test]
+    #[ignore = "lab: run by scripts/test"]
+    fn package_lintian() {
+        if !install::skipped("installation::package_lintian") {
+            package::lintian();
+        }
+    }
 }
 
 /// Makes one test of a fault per line.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::history::{address_changes, assert_never_two_owners, count};
 use super::host::{Kind, LEGACY_DAEMON, Lab, skip, wait_until};
-use super::installed::{Client, legacy_package, longest_silence, package, preinst_of_this_build};
+use super::installed::{
+    Client, legacy_packages, longest_silence, package, preinst_of_this_build, repacked,
+};
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 
 /// The files of `/etc/ha.d` but the one that the legacy package has not.
@@ -15,14 +17,33 @@ fn without_ours(configuration: &str) -> Vec<&str> {
     configuration.lines().filter(|line| !ours(line)).collect()
 }
 
-/// Our package in two versions, the older one first, made once for all tests. `None`: the packing
-/// program is not available here.
+/// Our package in two versions, the older one with the maintainer scripts of the version that was
+/// packed without debhelper. Made once for all tests. `None`: debhelper is not here.
 fn packages() -> Option<&'static [String; 2]> {
     static MADE: OnceLock<Option<[String; 2]>> = OnceLock::new();
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages");
-    let made = MADE.get_or_init(|| Some([package(&place, "0.9.1")?, package(&place, "0.9.2")?]));
+    let made = MADE.get_or_init(|| {
+        let newer = package(&place)?;
+        let older = repacked(&newer, "0.0.9", Some("package-0.1.0"));
+        Some([older, newer])
+    });
     made.as_ref()
 }
+
+/// Debian's packages `heartbeat` and `heartbeat-dev`, and ours; else names what is missing.
+fn all_packages(lab: &Lab) -> Option<([String; 2], &'static [String; 2])> {
+    let Some(legacy) = legacy_packages(&lab.shared()) else {
+        skip("package", "apt-get cannot fetch Debian's package heartbeat");
+        return None;
+    };
+    let Some(ours) = packages() else {
+        skip("package", NO_DEBHELPER);
+        return None;
+    };
+    Some((legacy, ours))
+}
+
+const NO_DEBHELPER: &str = "debhelper or build-essential is not installed";
 
 /// Does `work` on a node; no address moves and no script runs meanwhile.
 fn nothing_moves<T>(pair: &Pair, what: &str, work: impl FnOnce() -> T) -> T {
@@ -103,12 +124,7 @@ fn swap(pair: &Pair, node: &str, install: impl FnOnce()) {
 pub fn there_and_back() {
     let pair = Pair::new(PairConfig::new([Kind::Legacy, Kind::Legacy]));
     let lab = &pair.lab;
-    let Some(legacy) = legacy_package(&lab.shared()) else {
-        skip("package", "apt-get cannot fetch Debian's package heartbeat");
-        return;
-    };
-    let Some([first, second]) = packages() else {
-        skip("package", "cargo-deb could not be installed");
+    let Some(([legacy, _], [first, second])) = all_packages(lab) else {
         return;
     };
     for node in NODES {
@@ -143,7 +159,7 @@ pub fn there_and_back() {
         assert!(running(lab, node).is_none(), "started by its package");
     };
     swap(&pair, "node2", || install("node2", first));
-    swap(&pair, "node1", || install("node1", first));
+    swap(&pair, "node1", || install("node1", second));
     for (node, before) in NODES.iter().zip(&before) {
         assert_eq!(
             without_ours(&lab.configuration(node)),
@@ -179,12 +195,17 @@ pub fn there_and_back() {
     lab.exec("node2", &["setsid", LEGACY_DAEMON, "-r"]);
     pair.wait_log("node2", "Configuration unchanged.");
 
-    // A package whose daemon runs is not removed.
+    // A package whose daemon runs is not removed, nor replaced.
     nothing_moves(&pair, "a refused removal", || {
-        let (code, said) = lab.dpkg("node2", &["-r", "systole"]);
-        assert_ne!(code, 0, "{said}");
-        assert!(said.contains("the node runs here"), "{said}");
+        let removed = lab.dpkg("node2", &["-r", "systole"]);
+        let replaced = lab.apt("node2", &["install", &legacy]);
+        for (code, said) in [removed, replaced] {
+            assert_ne!(code, 0, "{said}");
+            assert!(said.contains("the node runs here"), "{said}");
+        }
         assert_eq!(running(lab, "node2").as_ref(), Some(&pid));
+        let status = lab.sh("node2", "dpkg-query -W -f '${db:Status-Status}' systole");
+        assert_eq!(status, "installed");
     });
 
     // Back, node1 first: it serves nothing. The legacy package starts its daemon by itself.
@@ -214,15 +235,12 @@ pub fn there_and_back() {
 /// What the package refuses, keeps and removes, on one host.
 pub fn alone() {
     let lab = Lab::up(&["node1"], 1);
-    let Some(legacy) = legacy_package(&lab.shared()) else {
-        skip("package", "apt-get cannot fetch Debian's package heartbeat");
-        return;
-    };
-    let Some([deb, newer]) = packages() else {
-        skip("package", "cargo-deb could not be installed");
+    let Some(([legacy, dev], [older, deb])) = all_packages(&lab) else {
         return;
     };
     lab.private("node1");
+    let (code, said) = lab.dpkg("node1", &["-i", &dev]);
+    assert_eq!(code, 0, "{said}");
     let status = |name: &str| {
         lab.sh(
             "node1",
@@ -271,13 +289,18 @@ pub fn alone() {
             .count(),
         1
     );
-    // Digests that the package does not contain are made here.
     let digests = lab.sh("node1", "wc -l </var/lib/dpkg/info/systole.md5sums");
     assert!(
         digests.trim().parse().is_ok_and(|lines: u32| lines > 40),
         "{digests}"
     );
     assert_eq!(lab.sh("node1", "dpkg -V systole"), "");
+    // What depends on the exact version of the legacy package has what it needs.
+    for name in ["heartbeat-dev", "libheartbeat2"] {
+        assert_eq!(status(name), "installed");
+    }
+    let (code, said) = lab.apt("node1", &["check"]);
+    assert_eq!(code, 0, "{said}");
     // The same calls as before under the old names.
     for path in [
         "/usr/lib/heartbeat/heartbeat",
@@ -314,20 +337,22 @@ pub fn alone() {
         1
     );
 
-    // An upgrade renews unchanged files of ours, and nothing else.
+    // An upgrade renews unchanged files of ours, and nothing else; a downgrade as well.
     lab.sh("node1", "echo '# mine' >>/etc/ha.d/rc.d/status; echo '# old' | tee -a /usr/share/systole/ha.d/harc >>/etc/ha.d/harc");
     let changed = lab.sh("node1", "dpkg -V systole");
     assert_eq!(changed.trim(), "??5??????   /usr/share/systole/ha.d/harc");
-    let (code, said) = lab.dpkg("node1", &["-i", newer]);
-    assert_eq!(code, 0, "{said}");
-    assert!(
-        lab.sh("node1", "tail -1 /etc/ha.d/rc.d/status")
-            .contains("mine")
-    );
-    assert!(!lab.sh("node1", "tail -1 /etc/ha.d/harc").contains("old"));
+    for deb in [older, deb] {
+        let (code, said) = lab.dpkg("node1", &["-i", deb]);
+        assert_eq!(code, 0, "{said}");
+        assert!(
+            lab.sh("node1", "tail -1 /etc/ha.d/rc.d/status")
+                .contains("mine")
+        );
+        assert!(!lab.sh("node1", "tail -1 /etc/ha.d/harc").contains("old"));
+    }
 
     // Removed: our unchanged files are removed, the administrator's stay. Then legacy again.
-    let (code, said) = lab.dpkg("node1", &["-r", "systole"]);
+    let (code, said) = lab.dpkg("node1", &["-r", "heartbeat-dev", "systole"]);
     assert_eq!(code, 0, "{said}");
     let left = lab.configuration("node1");
     let left: Vec<_> = left
@@ -339,9 +364,99 @@ pub fn alone() {
     let empty = "find /etc/ha.d -mindepth 1 -type d -empty";
     assert_eq!(lab.sh("node1", empty), "");
     lab.sh("node1", "rm /etc/ha.d/rc.d/status /etc/ha.d/ha.cf");
-    let (code, said) = lab.dpkg("node1", &["-i", &legacy]);
+    let (code, said) = lab.dpkg("node1", &["-i", &legacy, &dev]);
     assert_eq!(code, 0, "{said}");
     assert_eq!(lab.sh("node1", "dpkg -V heartbeat"), "");
+    // The purge of what is left of ours takes nothing that is the legacy package's.
+    let service = "ls /etc/rc?.d/*heartbeat; readlink /etc/systemd/system/*/heartbeat.service; stat -c %a /etc/init.d/heartbeat";
+    let before = lab.sh("node1", service);
+    assert!(before.ends_with("\n755\n"), "{before}");
+    let (code, said) = lab.dpkg("node1", &["--purge", "systole"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(lab.sh("node1", "dpkg -V heartbeat"), "");
+    assert_eq!(lab.sh("node1", service), before);
+}
+
+/// With apt, beside `heartbeat-dev`, there and back; then both are purged, and nothing of ours is
+/// left on the host.
+pub fn with_apt() {
+    let lab = Lab::up(&["node1"], 1);
+    let Some(([legacy, dev], [_, deb])) = all_packages(&lab) else {
+        return;
+    };
+    lab.private("node1");
+    let done = |(code, said): (i32, String)| {
+        assert_eq!(code, 0, "{said}");
+        said
+    };
+    done(lab.dpkg("node1", &["-i", &dev]));
+    // apt removes the legacy package before our preinst runs: it cannot keep it, but it says.
+    let ha_cf = lab.dir("node1").join("ha.d/ha.cf");
+    std::fs::write(&ha_cf, format!("{CHECKED}bogus yes\n")).expect("write");
+    lab.sh(
+        "node1",
+        "cd /etc/ha.d && printf 'auth 1\n1 crc\n' >authkeys && chmod 600 authkeys && touch haresources",
+    );
+    let said = done(lab.apt("node1", &["install", deb]));
+    assert!(said.contains("ha.cf:9: bogus: no such directive"), "{said}");
+    let said = done(lab.apt("node1", &["install", &legacy]));
+    assert!(said.contains("Removing systole"), "{said}");
+    assert_eq!(lab.sh("node1", "dpkg -V heartbeat heartbeat-dev"), "");
+    lab.sh("node1", "rm /etc/ha.d/{ha.cf,authkeys,haresources}");
+
+    done(lab.dpkg(
+        "node1",
+        &["--purge", "heartbeat-dev", "heartbeat", "systole"],
+    ));
+    let files = "find /etc /usr /var /run -xdev ! -path '/var/lib/dpkg/*' ! -path '/var/cache/*' \
+        ! -path '/var/log/*' ! -path '/var/lib/apt/*' ! -name '*.cache' ! -name 'mimeinfo*' | sort";
+    let before = lab.sh("node1", files);
+    done(lab.dpkg("node1", &["-i", deb]));
+    let (code, said) = lab.init("node1", "status");
+    assert_eq!(code, 3, "{said}");
+    // As a node that has run.
+    lab.sh("node1", "cd /var/lib/heartbeat && touch hb_uuid hb_generation hostcache delhostcache fifo; mkdir -p /run/heartbeat.scripts; touch /run/heartbeat.addresses /var/log/ha-log");
+    done(lab.dpkg("node1", &["-r", "systole"]));
+    assert!(lab.sh("node1", "ls /var/lib/heartbeat").contains("hb_uuid"));
+    done(lab.dpkg("node1", &["--purge", "systole"]));
+    let after = lab.sh("node1", files);
+    let before: std::collections::HashSet<_> = before.lines().collect();
+    let left: Vec<_> = after
+        .lines()
+        .filter(|line| !before.contains(line))
+        .collect();
+    assert!(left.is_empty(), "{left:#?}");
+    for place in ["/var/lib/heartbeat", "/var/log/ha-log*"] {
+        assert_eq!(lab.sh("node1", &format!("ls {place} 2>/dev/null")), "");
+    }
+}
+
+/// lintian finds no error and no warning that is not overridden with its reason.
+pub fn lintian() {
+    if !Path::new("/usr/bin/lintian").exists() {
+        return skip("installation::package_lintian", "lintian is not installed");
+    }
+    let Some([_, deb]) = packages() else {
+        return skip("installation::package_lintian", NO_DEBHELPER);
+    };
+    let checked = std::process::Command::new("lintian")
+        .args(["--fail-on", "error,warning", "--tag-display-limit", "0"])
+        .arg(deb)
+        .output()
+        .expect("lintian");
+    assert!(checked.status.success(), "{checked:?}");
+    let overrides = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("conf/debian")
+        .join("systole.lintian-overrides");
+    let text = std::fs::read_to_string(overrides).expect("read");
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let next = lines.peek();
+        assert!(
+            line.starts_with('#') || next.is_none_or(|next| next.starts_with('#')),
+            "an override without a reason: {next:?}"
+        );
+    }
 }
 
 /// The files of [`refusals`], which start on node1 as they are.
