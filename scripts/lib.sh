@@ -58,5 +58,5 @@ need_compiler() { command -v cc >/dev/null || need gcc libc6-dev || say "no C co
 
 # What scripts/package needs.
 PACKAGE_PACKAGES=(build-essential debhelper)
-LAB_PACKAGES=(dpkg dpkg-dev binutils iproute2 util-linux nftables tcpdump procps iputils-ping iputils-arping libfaketime)
+LAB_PACKAGES=(dpkg dpkg-dev binutils iproute2 util-linux nftables tcpdump procps iputils-ping iputils-arping libfaketime logrotate)
 LEGACY_PACKAGES=(heartbeat cluster-glue resource-agents net-tools)

@@ -320,6 +320,19 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_copied_and_truncated_goes_on_at_its_beginning() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ha-log");
+        let mut file = LogFile::new(&path, FileKind::Log, None);
+        file.check(Monotonic::ZERO);
+        assert!(file.write("one\n"));
+        let other = OpenOptions::new().write(true).open(&path).unwrap();
+        other.set_len(0).unwrap();
+        assert!(file.write("two\n"));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
+    }
+
+    #[test]
     fn lines_lost_on_a_full_disk_are_counted() {
         let mut file = LogFile::new(Path::new("/dev/full"), FileKind::Log, None);
         file.check(Monotonic::ZERO);

@@ -59,6 +59,7 @@ mod record;
 mod release;
 mod reload;
 mod respawn;
+mod rotation;
 mod sanity;
 mod serial;
 mod signals;
