@@ -18,10 +18,11 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use systole::cli::systole::{self as command_line, parse};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "status", "check", "view", "why", "metrics", "doctor", "plan", "standby", "takeover", "reload",
-    "freeze", "thaw", "fence",
+    "freeze", "thaw", "monitor", "clear", "fence",
 ];
+const MONITOR: [&str; 1] = ["run"];
 const FENCE: [&str; 4] = ["list", "status", "test", "confirm"];
 const HEADINGS: [&str; 3] = ["Exit codes", "Example", "See also"];
 
@@ -49,6 +50,7 @@ fn the_help_names_every_command_with_codes_and_an_example() {
     }
     let mut commands: Vec<Vec<&str>> = COMMANDS.iter().map(|command| vec![*command]).collect();
     commands.extend(FENCE.iter().map(|command| vec!["fence", command]));
+    commands.extend(MONITOR.iter().map(|command| vec!["monitor", command]));
     for words in commands {
         let command = words.join(" ");
         let with = |last: &[&'static str]| [words.as_slice(), last].concat();
@@ -161,8 +163,15 @@ fn every_command_of_the_definition_is_understood() {
         .map(clap::Command::get_name)
         .collect();
     assert_eq!(names, COMMANDS);
-    for name in COMMANDS.into_iter().filter(|name| *name != "fence") {
-        let command = parse(&[name.to_owned()]).unwrap();
+    for name in COMMANDS {
+        let words = match name {
+            "fence" => continue,
+            "monitor" => vec![name, "run", "web"],
+            "clear" => vec![name, "web"],
+            _ => vec![name],
+        };
+        let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        let command = parse(&words).unwrap();
         let shown = format!("{command:?}").to_lowercase();
         assert_eq!(shown.split([' ', '(']).next(), Some(name));
     }
@@ -275,7 +284,7 @@ fn pages_and_completions_are_made_from_the_definition() {
     let made = made();
     assert_eq!(
         made.len(),
-        COMMANDS.len() + FENCE.len() + 1 + COMPLETIONS.len()
+        COMMANDS.len() + FENCE.len() + MONITOR.len() + 1 + COMPLETIONS.len()
     );
     for (place, text) in &made {
         if std::env::var_os("SYSTOLE_WRITE").is_some() {

@@ -19,6 +19,9 @@ _systole() {
             systole,check)
                 cmd="systole__subcmd__check"
                 ;;
+            systole,clear)
+                cmd="systole__subcmd__clear"
+                ;;
             systole,doctor)
                 cmd="systole__subcmd__doctor"
                 ;;
@@ -33,6 +36,9 @@ _systole() {
                 ;;
             systole,metrics)
                 cmd="systole__subcmd__metrics"
+                ;;
+            systole,monitor)
+                cmd="systole__subcmd__monitor"
                 ;;
             systole,plan)
                 cmd="systole__subcmd__plan"
@@ -91,6 +97,9 @@ _systole() {
             systole__subcmd__help,check)
                 cmd="systole__subcmd__help__subcmd__check"
                 ;;
+            systole__subcmd__help,clear)
+                cmd="systole__subcmd__help__subcmd__clear"
+                ;;
             systole__subcmd__help,doctor)
                 cmd="systole__subcmd__help__subcmd__doctor"
                 ;;
@@ -105,6 +114,9 @@ _systole() {
                 ;;
             systole__subcmd__help,metrics)
                 cmd="systole__subcmd__help__subcmd__metrics"
+                ;;
+            systole__subcmd__help,monitor)
+                cmd="systole__subcmd__help__subcmd__monitor"
                 ;;
             systole__subcmd__help,plan)
                 cmd="systole__subcmd__help__subcmd__plan"
@@ -142,6 +154,21 @@ _systole() {
             systole__subcmd__help__subcmd__fence,test)
                 cmd="systole__subcmd__help__subcmd__fence__subcmd__test"
                 ;;
+            systole__subcmd__help__subcmd__monitor,run)
+                cmd="systole__subcmd__help__subcmd__monitor__subcmd__run"
+                ;;
+            systole__subcmd__monitor,help)
+                cmd="systole__subcmd__monitor__subcmd__help"
+                ;;
+            systole__subcmd__monitor,run)
+                cmd="systole__subcmd__monitor__subcmd__run"
+                ;;
+            systole__subcmd__monitor__subcmd__help,help)
+                cmd="systole__subcmd__monitor__subcmd__help__subcmd__help"
+                ;;
+            systole__subcmd__monitor__subcmd__help,run)
+                cmd="systole__subcmd__monitor__subcmd__help__subcmd__run"
+                ;;
             *)
                 ;;
         esac
@@ -149,7 +176,7 @@ _systole() {
 
     case "${cmd}" in
         systole)
-            opts="-h -V --help --version status check view why metrics doctor plan standby takeover reload freeze thaw fence help"
+            opts="-h -V --help --version status check view why metrics doctor plan standby takeover reload freeze thaw monitor clear fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -164,6 +191,20 @@ _systole() {
             ;;
         systole__subcmd__check)
             opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__clear)
+            opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -371,7 +412,7 @@ _systole() {
             return 0
             ;;
         systole__subcmd__help)
-            opts="status check view why metrics doctor plan standby takeover reload freeze thaw fence help"
+            opts="status check view why metrics doctor plan standby takeover reload freeze thaw monitor clear fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -385,6 +426,20 @@ _systole() {
             return 0
             ;;
         systole__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__help__subcmd__clear)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -524,6 +579,34 @@ _systole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        systole__subcmd__help__subcmd__monitor)
+            opts="run"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__help__subcmd__monitor__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         systole__subcmd__help__subcmd__plan)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -647,6 +730,76 @@ _systole() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__monitor)
+            opts="-h --help run help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__monitor__subcmd__help)
+            opts="run help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__monitor__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__monitor__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__monitor__subcmd__run)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 
 use crate::actors::address_guard::AskAbsent;
 use crate::actors::fencing::{AskFencing, TestFence};
-use crate::actors::groups::{AskGroup, AskGroups};
+use crate::actors::groups::{AskGroup, AskGroups, ClearGroup, RunChecks};
 use crate::actors::medium::AskMedium;
 use crate::actors::messages::{AskFences, AskMaintenance, AskNode, ConfirmFence, Confirmed};
 #[cfg(debug_assertions)]
@@ -56,6 +56,10 @@ pub struct ControlTargets {
     pub group: Recipient<AskGroup>,
     /// The groups' dispatcher, for all groups at once.
     pub groups: Recipient<AskGroups>,
+    /// The groups' dispatcher, for its monitors.
+    pub checks: Recipient<RunChecks>,
+    /// The same, when a person has repaired something.
+    pub clear: Recipient<ClearGroup>,
     /// Membership.
     pub node: Recipient<AskNode>,
     /// Membership, for its decisions.
@@ -255,6 +259,22 @@ async fn answer(request: Request, targets: &ControlTargets) -> Reply {
         Request::Fence => return fence(targets).await,
         Request::FenceTest { node } => return test_fence(targets, &node).await,
         Request::FenceConfirm { node, by } => return confirm(targets, &node, by).await,
+        Request::MonitorRun { key } => {
+            let answer = targets.checks.send(RunChecks(GroupKey::new(&key))).await;
+            return match answer {
+                Ok(Ok(checks)) => Reply::Checks { checks },
+                Ok(Err(reason)) => refused(reason),
+                Err(error) => refused(error),
+            };
+        }
+        Request::Clear { key } => {
+            let answer = targets.clear.send(ClearGroup(GroupKey::new(&key))).await;
+            return match answer {
+                Ok(Ok(())) => Reply::Cleared,
+                Ok(Err(reason)) => refused(reason),
+                Err(error) => refused(error),
+            };
+        }
         #[cfg(debug_assertions)]
         Request::Panic { actor } => return fail(actor.as_deref(), Fault::Panic),
         #[cfg(debug_assertions)]

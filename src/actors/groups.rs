@@ -26,11 +26,13 @@ use crate::protocol::group::{GroupKey, ResourceGroup};
 mod care;
 mod held;
 mod kept;
+mod monitors;
 mod seal;
 mod unanswered;
 pub use care::CareSetup;
 pub use held::HeldFile;
 pub use kept::{AllKept, AskAllAddresses, AskAllKept, LinkUp};
+pub use monitors::{ClearGroup, MonitorSetup, RunChecks};
 pub use seal::{Seal, Unseal, Written};
 
 /// Most waiting helper programs per group; the control socket admits hardly more connections.
@@ -82,12 +84,10 @@ impl Entry {
     fn answer(&self, ledger: &Ledger, wants: Option<GroupOrder>) -> GroupAnswer {
         let last = || self.last(ledger).unwrap_or(GroupAnswer::Stopped);
         match (wants, ledger.wanted(&self.group.key)) {
-            (Some(GroupOrder::Start), Some(GroupOrder::Stop) | None) => GroupAnswer::NotHeld,
-            (Some(GroupOrder::Stop), Some(GroupOrder::Start)) => GroupAnswer::Held,
+            (Some(wants), Some(GroupOrder::Stop) | None) if wants.starts() => GroupAnswer::NotHeld,
+            (Some(GroupOrder::Stop), Some(wanted)) if wanted.starts() => GroupAnswer::Held,
             (Some(GroupOrder::Stop), None) => GroupAnswer::Stopped,
-            (Some(GroupOrder::Start), Some(GroupOrder::Start))
-            | (Some(GroupOrder::Stop), Some(GroupOrder::Stop))
-            | (None, _) => last(),
+            _ => last(),
         }
     }
 
@@ -117,6 +117,9 @@ pub struct GroupsActor {
     /// That of `held`.
     ledger: SharedLedger,
     care: care::Watch,
+    monitors: MonitorSetup,
+    /// The node is frozen.
+    frozen: bool,
     /// The process is about to replace itself: orders are written down and not begun.
     sealed: bool,
     clock: Clock,
@@ -137,6 +140,8 @@ pub struct GroupsSetup {
     pub core: WeakRecipient<MayStart>,
     /// For the checks of addresses.
     pub care: CareSetup,
+    /// For the checks of resources.
+    pub monitors: MonitorSetup,
 }
 
 impl GroupsActor {
@@ -150,6 +155,7 @@ impl GroupsActor {
             done,
             core,
             care,
+            monitors,
         } = setup;
         let ledger = held.with(|held| held.ledger());
         let care = care::Watch::new(care, context.stray_addresses);
@@ -167,8 +173,10 @@ impl GroupsActor {
             // What an earlier process had in hand gets an order first.
             let settled = runs && !context.unfinished.contains(&group.key);
             let shared = ledger.clone();
+            let watched = monitors.watched.get(&group.key).cloned();
             let actor = supervise(&Arbiter::current(), policy, move |_| {
-                ResourceGroupActor::new(context, loaded, shared, back, core).running(settled)
+                let actor = ResourceGroupActor::new(context, loaded, shared, back, core);
+                actor.watched(watched).running(settled)
             });
             places.insert(group.key.clone(), entries.len());
             entries.push(Entry {
@@ -187,6 +195,8 @@ impl GroupsActor {
             held,
             ledger,
             care,
+            monitors,
+            frozen: false,
             sealed: false,
             clock: Clock::start(),
         }
@@ -228,7 +238,7 @@ impl GroupsActor {
         }
         error!(key = %command.group, "order for a group that does not exist");
         let outcome = match command.what {
-            GroupOrder::Start => GroupOutcome::StartFailed {
+            GroupOrder::Start | GroupOrder::Restart => GroupOutcome::StartFailed {
                 resource: command.group.to_string(),
                 code: 127,
             },
@@ -287,6 +297,7 @@ impl Actor for GroupsActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.look_at_addresses(ctx);
         self.tend(1, ctx);
+        self.watch_resources(ctx);
     }
 }
 
@@ -319,7 +330,13 @@ impl Handler<ToGroups> for GroupsActor {
 
     fn handle(&mut self, news: ToGroups, ctx: &mut Self::Context) {
         match news {
-            ToGroups::Duty(duty) => self.held.with(|held| held.duty(duty)),
+            ToGroups::Duty(duty) => {
+                if duty.frozen && !self.frozen {
+                    self.pause_checks();
+                }
+                self.frozen = duty.frozen;
+                self.held.with(|held| held.duty(duty));
+            }
             ToGroups::Peer(status) => self.peer_status(status, ctx),
             ToGroups::Addresses { groups, withdraw } => {
                 self.held.with(|held| held.addresses(&groups, withdraw));
@@ -379,6 +396,7 @@ impl Handler<AskGroups> for GroupsActor {
     type Result = Vec<GroupView>;
 
     fn handle(&mut self, _: AskGroups, _: &mut Self::Context) -> Self::Result {
+        let now = self.clock.now().instant;
         let view = |ledger: &Ledger, entry: &Entry| GroupView {
             key: entry.group.key.to_string(),
             owner: entry.group.owner.to_string(),
@@ -395,6 +413,7 @@ impl Handler<AskGroups> for GroupsActor {
             runs_on: None,
             changed_unix_s: entry.changed_unix_s,
             counts: entry.counts,
+            monitors: self.monitors.view(&entry.group.key, now),
         };
         self.ledger.with(|ledger| {
             let entries = self.entries.iter();

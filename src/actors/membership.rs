@@ -17,10 +17,11 @@ use crate::actors::backlog::{Admission, Backlog};
 use crate::actors::interest::Interest;
 use crate::actors::messages::{
     AskCluster, AskFences, AskMaintenance, AskNode, AskPutBack, AskSettled, CallOffFence, CannotGo,
-    ClientsStopped, ConfirmFence, Confirmed, FenceDevicesKnown, FenceNode, FilesNotInForce,
-    GroupCommand, GroupDone, HaresourcesOnDisk, Injected, LoadAverage, MayStart, MediaOpened,
-    NodeFenced, NoteAbsent, NoteDecision, NoteLinks, Outgoing, PeerStatus, Received, RootEvent,
-    RunHook, StopRequested, ToClients, ToGroups, Transmit, UpdateKeys,
+    ClearFailures, ClientsStopped, ConfirmFence, Confirmed, FenceDevicesKnown, FenceNode,
+    FilesNotInForce, GroupCommand, GroupDone, HaresourcesOnDisk, Injected, LoadAverage, MayStart,
+    MediaOpened, NodeFenced, NoteAbsent, NoteAilment, NoteDecision, NoteLinks, Outgoing,
+    PeerStatus, Received, RootEvent, RunHook, StopRequested, ToClients, ToGroups, Transmit,
+    UpdateKeys,
 };
 use crate::actors::supervise::{NotStarted, RestartPolicy};
 use crate::actors::watchdog::OwnBeat;
@@ -719,6 +720,22 @@ impl Handler<NoteLinks> for MembershipActor {
 
     fn handle(&mut self, NoteLinks { links, removed }: NoteLinks, ctx: &mut Self::Context) {
         self.step(Event::AddressesSeen { links, removed }, ctx);
+    }
+}
+
+impl Handler<NoteAilment> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, NoteAilment { group, wants }: NoteAilment, ctx: &mut Self::Context) {
+        self.step(Event::MonitorsSay { group, wants }, ctx);
+    }
+}
+
+impl Handler<ClearFailures> for MembershipActor {
+    type Result = ();
+
+    fn handle(&mut self, ClearFailures(group): ClearFailures, ctx: &mut Self::Context) {
+        self.step(Event::FailuresCleared(group), ctx);
     }
 }
 

@@ -22,6 +22,7 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::FileMarks;
 use crate::protocol::links::OwnLinks;
 use crate::protocol::message;
+use crate::protocol::monitor::Ailment;
 use crate::protocol::name::{Generation, MediumName, NodeName, Sequence};
 use crate::protocol::output::Treatment;
 use crate::protocol::status::NodeStatus;
@@ -134,6 +135,21 @@ pub struct NoteLinks {
     /// Groups that run here and of which somebody removes an address again and again.
     pub removed: BTreeSet<GroupKey>,
 }
+
+/// What the monitors of a group want now.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct NoteAilment {
+    /// The group.
+    pub group: GroupKey,
+    /// What; `None`: nothing.
+    pub wants: Option<Ailment>,
+}
+
+/// A person says that what failed in a group is repaired.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct ClearFailures(pub GroupKey);
 
 /// From membership to the groups, in the order in which the core reported it.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]

@@ -15,6 +15,7 @@ pub mod ipfail;
 pub mod medium;
 pub mod membership;
 pub mod messages;
+pub mod own_beats;
 pub mod ping;
 pub mod resource_group;
 pub mod respawn;

@@ -6,9 +6,11 @@
 
 mod bare;
 mod care;
+mod check;
 mod context;
 mod kept;
 mod log;
+mod monitor;
 mod native;
 mod operation;
 mod permit;
@@ -26,6 +28,7 @@ use tracing::{Instrument, error_span, warn};
 pub use care::{AskUnanswered, Care};
 pub use context::{GroupContext, stops_for_ever};
 pub use kept::{AskKept, KeptAddress, PutBack};
+pub use monitor::{CheckNow, CheckOf, ForgetFailures, MayCheck, PauseChecks, Watched};
 pub use native::{AddressFuture, AddressHandler, StartAllFuture};
 
 use crate::actors::messages::{GroupCommand, GroupDone, MayStart};
@@ -71,6 +74,7 @@ pub struct ResourceGroupActor {
     work: Work,
     cared: care::Cared,
     kept: kept::Kept,
+    watching: Option<monitor::Watching>,
     /// It runs on from an earlier life, and has had no order since.
     ran_before: bool,
     clock: Clock,
@@ -102,6 +106,7 @@ impl ResourceGroupActor {
             work: Work::None,
             cared: care::Cared::default(),
             kept: kept::Kept::default(),
+            watching: None,
             ran_before: false,
             clock: Clock::start(),
         }
@@ -111,6 +116,13 @@ impl ResourceGroupActor {
     #[must_use]
     pub fn running(mut self, runs: bool) -> Self {
         self.ran_before = runs;
+        self
+    }
+
+    /// With these monitors. Call before it is started.
+    #[must_use]
+    pub fn watched(mut self, watched: Option<Watched>) -> Self {
+        self.watching = watched.map(monitor::Watching::new);
         self
     }
 
@@ -153,7 +165,7 @@ impl ResourceGroupActor {
         self.ran_before = false;
         self.kept.ends();
         self.stopped = command.what == GroupOrder::Stop;
-        if !self.stopped {
+        if command.what == GroupOrder::Start {
             self.bare.set(false);
         }
         self.waiting.push_back(command);
@@ -172,6 +184,8 @@ impl ResourceGroupActor {
             return;
         };
         self.work = Work::Order;
+        let check = self.checks_end(ctx);
+        let from = self.restarts_from();
         let mut run = self.group_run();
         let known = self.cared.fresh(self.clock.now().instant);
         let moving = Arc::clone(&self.moving);
@@ -186,6 +200,7 @@ impl ResourceGroupActor {
         let work = async move {
             // A move that was begun before must not end after this order.
             drop(moving.lock().await);
+            check.wait().await;
             run.refresh().await;
             let report = |outcome, said| {
                 let (group, order) = (command.group, command.order);
@@ -210,19 +225,30 @@ impl ResourceGroupActor {
                 } else {
                     run.refuse(taken, report).await;
                 }
-                return run.group;
+                return (run.group, None);
             }
-            match command.what {
-                GroupOrder::Start => run.start(&permit, report).await,
-                GroupOrder::Stop => run.stop(report).await,
-            }
-            run.group
+            let restarted = match command.what {
+                GroupOrder::Start => {
+                    run.start(&permit, report).await;
+                    None
+                }
+                GroupOrder::Stop => {
+                    run.stop(report).await;
+                    None
+                }
+                GroupOrder::Restart => Some(run.restart(from.as_deref(), &permit, report).await),
+            };
+            (run.group, restarted)
         };
         let work = work.instrument(span).into_actor(self);
-        ctx.spawn(work.map(|group, act, ctx| {
+        ctx.spawn(work.map(|(group, restarted), act, ctx| {
             act.group = group;
             act.work = Work::None;
             act.current = None;
+            match restarted {
+                Some(ended) => act.was_restarted(ended.err().as_deref()),
+                None => act.checks_begin(),
+            }
             act.next(ctx);
             if act.is_idle() && act.last_outcome() == Some(GroupOutcome::Started) {
                 act.begin_to_keep(ctx);
@@ -238,6 +264,7 @@ impl Actor for ResourceGroupActor {
         self.next(ctx);
         if self.ran_before || self.last_outcome() == Some(GroupOutcome::Started) && self.is_idle() {
             self.begin_to_keep(ctx);
+            self.checks_begin();
         }
     }
 }

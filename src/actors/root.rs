@@ -56,6 +56,7 @@ use crate::actors::messages::{
     AskPutBack, ClientsStopped, LoadAverage, RootEvent, StopRequested, TellAgain, ToClients,
     UpdateKeys,
 };
+use crate::actors::own_beats::OwnBeats;
 use crate::actors::ping::PingActor;
 use crate::actors::respawn::{Clients, FailfastDied};
 use crate::actors::shared::Shared;
@@ -120,6 +121,7 @@ pub struct RootActor {
     held: Shared<HeldFile>,
     /// Whether the cluster thread works.
     heartbeat_watch: heartbeat_watch::HeartbeatWatch,
+    own_beats: Shared<OwnBeats>,
     peers: peers::Peers,
     guardian: Link,
     log: HaLog,
@@ -416,6 +418,7 @@ impl Handler<RootEvent> for RootActor {
             }
             RootEvent::OwnHeartbeat => {
                 self.heartbeat_watch.beat();
+                self.own_beats.with(OwnBeats::beat);
                 self.guardian.beats();
             }
         }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use systole::cli::check::{self, State, Verdict};
 use systole::cli::control_commands::Answer;
 use systole::cli::metrics::{self, Form, Process};
-use systole::cli::systole::{Command, FenceCommand, MoveOptions, parse};
+use systole::cli::monitor;
+use systole::cli::systole::{Command, FenceCommand, MonitorCommand, MoveOptions, parse};
 use systole::cli::view::{
     WhyReport, as_json, decision_of, json_line, present_state, why_for_people,
 };
@@ -69,6 +70,8 @@ fn main() -> ExitCode {
         Command::Freeze => maintain("freeze", FROZEN),
         Command::Thaw => maintain("thaw", THAWED),
         Command::Fence(command) => fence_devices(&command),
+        Command::Monitor(MonitorCommand::Run { group, json }) => run_checks(group, json),
+        Command::Clear { group } => clear(group),
     }
 }
 
@@ -178,6 +181,39 @@ fn finish(answer: &Answer) -> ExitCode {
     print(&answer.stdout);
     eprint!("{}", answer.stderr);
     ExitCode::from(answer.code)
+}
+
+/// Runs the checks of a group once.
+fn run_checks(group: String, json: bool) -> ExitCode {
+    let patience = ask_view().map_or(PATIENCE, |view| monitor::patience(&view, &group));
+    let request = Request::MonitorRun { key: group };
+    match ask_control(&request, PATIENCE.saturating_add(patience)) {
+        Ok(Reply::Checks { checks }) => {
+            print(&if json {
+                as_json(&monitor::Checks::new(&checks))
+            } else {
+                monitor::lines(&checks)
+            });
+            ExitCode::from(u8::from(!monitor::all_good(&checks)))
+        }
+        Ok(Reply::Refused { reason }) => fail(&reason, 1),
+        Ok(_) => fail(OTHER_QUESTION, 1),
+        Err(error) => fail_at_control(&error),
+    }
+}
+
+/// A person has repaired a group.
+fn clear(group: String) -> ExitCode {
+    let request = Request::Clear { key: group.clone() };
+    match ask_control(&request, PATIENCE) {
+        Ok(Reply::Cleared) => {
+            print(&format!("cleared: the failures of {group} are forgotten\n"));
+            ExitCode::SUCCESS
+        }
+        Ok(Reply::Refused { reason }) => fail(&reason, 1),
+        Ok(_) => fail(OTHER_QUESTION, 1),
+        Err(error) => fail_at_control(&error),
+    }
 }
 
 /// Asks about fencing, for root.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::fence;
+use super::{fence, monitor};
 use crate::clients::control::{
     GroupAnswer, GroupView, MediumView, NodeReport, PeerReport, Place, Receives, View,
 };
@@ -106,6 +106,11 @@ pub fn findings(view: &View) -> Vec<(State, String)> {
     let mut found: Vec<(State, String)> = Vec::new();
     let groups = view.groups.iter();
     found.extend(groups.filter_map(|group| trouble_of(node, group)));
+    for group in &view.groups {
+        let troubles = monitor::troubles(group).into_iter();
+        let troubles = troubles.filter(|(state, _)| *state != State::Ok);
+        found.extend(troubles.map(|(state, text)| (state, format!("{}: {text}", group.key))));
+    }
     of_this_node(node, &mut found);
     for peer in others(node) {
         of_another(node, peer, &mut found);

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use super::check;
 use crate::clients::control::{
-    GroupAnswer, GroupView, MediumCounts, NodeReport, PeerReport, Place, View,
+    GroupAnswer, GroupView, MediumCounts, MonitorState, MonitorView, NodeReport, PeerReport, Place,
+    View,
 };
 use crate::process::files;
 
@@ -315,6 +316,42 @@ fn group_stops(source: Source<'_>) -> Vec<Sample> {
     })
 }
 
+/// The monitors of a group that runs here.
+fn of_monitors<const N: usize>(
+    source: Source<'_>,
+    values: fn(&MonitorView) -> [(&'static str, f64); N],
+) -> Vec<Sample> {
+    let here = source.groups().iter().filter(|it| it.place == Place::Here);
+    let samples = here.flat_map(|group| {
+        group.monitors.iter().flat_map(move |monitor| {
+            values(monitor).map(|(word, value)| {
+                let mut labels = vec![group.key.clone(), monitor.resource.clone()];
+                labels.extend(Some(word.to_owned()).filter(|it| !it.is_empty()));
+                (labels, value)
+            })
+        })
+    });
+    samples.collect()
+}
+
+fn monitor_state(source: Source<'_>) -> Vec<Sample> {
+    of_monitors(source, |monitor| {
+        [
+            ("unchecked", MonitorState::Unchecked),
+            ("good", MonitorState::Good),
+            ("failing", MonitorState::Failing),
+            ("unknown", MonitorState::Unknown),
+            ("never_good", MonitorState::NeverGood),
+            ("given_up", MonitorState::GivenUp),
+        ]
+        .map(|(word, state)| (word, flag(monitor.state == state)))
+    })
+}
+
+fn monitor_failures(source: Source<'_>) -> Vec<Sample> {
+    of_monitors(source, |monitor| [("", number(monitor.failed))])
+}
+
 /// Media of one interface have one name and one link: each line of ha.cf is judged by itself, and lines of
 /// one kind are as well as the worst of them.
 fn medium_hears(source: Source<'_>) -> Vec<Sample> {
@@ -589,6 +626,20 @@ pub const TABLE: &[Metric] = &[
         &["group", "result"],
         "Stops of a group on this node.",
         group_stops,
+    ),
+    metric(
+        "monitor_state",
+        Kind::Gauge,
+        &["group", "resource", "state"],
+        "State of a monitored resource of a group that runs here; 1 for the one in which it is.",
+        monitor_state,
+    ),
+    metric(
+        "monitor_failures",
+        Kind::Gauge,
+        &["group", "resource"],
+        "Failures of a monitored resource within its restart_window_s.",
+        monitor_failures,
     ),
     process_metric(
         "process_cpu_seconds",

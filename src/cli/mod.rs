@@ -12,6 +12,7 @@ pub mod fence;
 pub mod getopt;
 pub mod heartbeat;
 pub mod metrics;
+pub mod monitor;
 pub mod options;
 pub mod plan;
 pub mod reload;

@@ -2,8 +2,8 @@
 //! two media fits 80 columns and 24 lines.
 
 use super::check::{self, State, name_of};
-use super::fence;
 use super::screen::{Layout, Screen, Tone};
+use super::{fence, monitor};
 use crate::clients::control::{
     GroupAnswer, GroupView, MediumView, NodeReport, PeerReport, Place, Receives, View,
     WatchdogReport,
@@ -327,10 +327,15 @@ impl Shown {
             let (tone, text) = state_of(node, group);
             screen.add(tone, text);
             screen.add(Tone::Plain, self.since_when(node, group));
+            screen.add(Tone::Plain, monitor::all_checked(group).unwrap_or_default());
             if group.resources.len() > 1 {
                 let more = group.resources.iter().skip(1);
                 let more: Vec<&str> = more.map(String::as_str).collect();
                 screen.plain(format!("    then {}", more.join(" ")));
+            }
+            for (state, text) in monitor::troubles(group) {
+                let tone = tone_of(state.max(State::Warning));
+                screen.line().add(tone, format!("    {text}"));
             }
             if let (Some(said), false) = (&group.said, group.busy) {
                 screen.plain(format!("    {said}"));

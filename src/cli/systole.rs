@@ -228,6 +228,36 @@ frozen: no resource is started or stopped until systole thaw"))]
 thawed: resources are managed again"))]
     Thaw,
 
+    /// Run the checks of a group by hand
+    ///
+    /// The checks are the [[monitor]] blocks of systole.toml. Only root may ask.
+    #[command(
+        subcommand,
+        verbatim_doc_comment,
+        arg_required_else_help = true,
+        subcommand_help_heading = "Commands",
+        subcommand_value_name = "COMMAND",
+        after_long_help = tail(CODES_OF_A_REQUEST, "\
+# systole monitor run IPaddr2::192.0.2.10
+good     nginx  status")
+    )]
+    Monitor(MonitorCommand),
+
+    /// Say that what failed in a group is repaired
+    ///
+    /// Forgets the failures that the monitors of GROUP have counted, on this node: it may fail
+    /// again as often as before, it may be moved for that again, and it may go back to its owner
+    /// by itself. A group that was stopped for good (then = "stop") is started again. GROUP is
+    /// the first word of its line in haresources, behind the node. Only root may ask.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_REQUEST, "\
+# systole clear IPaddr2::192.0.2.10
+cleared: the failures of IPaddr2::192.0.2.10 are forgotten"))]
+    Clear {
+        /// The group
+        #[arg(value_name = "GROUP")]
+        group: String,
+    },
+
     /// Look at the fencing devices, test them, or say that a node is off
     ///
     /// The devices are the stonith and stonith_host lines of ha.cf that count on this host. Only
@@ -271,6 +301,29 @@ impl MoveOptions {
 
 /// The sets that can be moved.
 const SETS: [&str; 3] = ["all", "local", "foreign"];
+
+/// A command of `systole monitor`.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum MonitorCommand {
+    /// Run the checks of GROUP once, and show their answers
+    ///
+    /// One line for each monitor, from left to right: good, bad or unknown, the resource, how it
+    /// is checked, and why it is not good. Nothing follows from the answers. It works on the
+    /// node where the group does not run, too. GROUP is the first word of its line in
+    /// haresources, behind the node. Waits as long as the checks take.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_MONITOR, "\
+# systole monitor run IPaddr2::192.0.2.10
+good     mariadb  run:/usr/local/sbin/check_mysql
+bad      nginx  status: exit code 3: nginx is not running"))]
+    Run {
+        /// The group
+        #[arg(value_name = "GROUP")]
+        group: String,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
 
 /// A command of `systole fence`.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -386,6 +439,12 @@ const CODES_OF_FENCE: &str = "\
 const CODES_OF_TEST: &str = "\
 0  every device works, and at least one can reset the node
 1  not so, or refused, or the daemon gave no answer in time
+2  the command line cannot be understood
+3  no daemon runs";
+
+const CODES_OF_MONITOR: &str = "\
+0  every check is good
+1  one is not; or the daemon refused, or gave no answer in time
 2  the command line cannot be understood
 3  no daemon runs";
 

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 mod reports;
 
 pub use reports::{
-    DecisionReport, FenceDeviceReport, FenceReport, FenceWait, FencesReport, GroupAnswer,
-    GroupCounts, GroupView, MediumCounts, MediumView, NodeReport, PeerReport, Place, Receives,
-    View, WatchdogReport,
+    CheckReport, DecisionReport, FenceDeviceReport, FenceReport, FenceWait, FencesReport,
+    GroupAnswer, GroupCounts, GroupView, MediumCounts, MediumView, MonitorState, MonitorView,
+    NodeReport, PeerReport, Place, Receives, View, WatchdogReport,
 };
 
 /// Longest request line, newline included: a verb and a resource word, and ha.cf lines end at 5119.
@@ -65,6 +65,16 @@ pub enum Request {
         /// The person.
         by: String,
     },
+    /// The checks of a group, run now; waits for their answers.
+    MonitorRun {
+        /// Key of the group.
+        key: String,
+    },
+    /// A person says that what failed in this group is repaired.
+    Clear {
+        /// Key of the group.
+        key: String,
+    },
     /// A panic in one supervised actor, for tests: not in the program that is delivered.
     #[cfg(debug_assertions)]
     Panic {
@@ -101,6 +111,13 @@ pub enum Reply {
     Fence(FenceReport),
     /// To [`Request::FenceConfirm`].
     Confirmed,
+    /// To [`Request::MonitorRun`].
+    Checks {
+        /// One for each monitor, from left to right.
+        checks: Vec<CheckReport>,
+    },
+    /// To [`Request::Clear`].
+    Cleared,
     /// The request was not understood or cannot be answered.
     Refused {
         /// Why.

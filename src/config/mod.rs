@@ -17,6 +17,7 @@ pub mod haresources;
 mod lines;
 pub mod load;
 mod media;
+pub mod monitors;
 mod pings;
 pub mod print;
 pub mod remembered;

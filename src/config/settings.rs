@@ -11,6 +11,7 @@ use std::{fs, io};
 use ::config::{ConfigError, File, FileFormat};
 use serde::Deserialize;
 
+use super::monitors::{self, MonitorSettings};
 use crate::protocol::settings::UnservedMove;
 
 /// Whether the daemon or a script handles `IPaddr`, `IPaddr2`, `IPv6addr` and bare addresses.
@@ -132,6 +133,8 @@ pub struct Settings {
     pub watchdog_required: bool,
     /// Words without effect; each causes one INFO line.
     pub accept_without: Vec<Loss>,
+    /// The resources that are checked.
+    pub monitors: Vec<MonitorSettings>,
 }
 
 impl Default for Settings {
@@ -152,6 +155,7 @@ impl Default for Settings {
             media_required: MediaRequired::Any,
             watchdog_required: false,
             accept_without: Vec::new(),
+            monitors: Vec::new(),
         }
     }
 }
@@ -333,6 +337,15 @@ pub const SETTINGS: &[SettingDoc] = &[
                 word has an effect, and each causes one INFO line",
         safety: "None",
     },
+    SettingDoc {
+        key: "monitor",
+        values: "blocks, see [monitors](#monitors)",
+        default: "[]",
+        about: "Resources that are checked while they run here: one that does not run is restarted, and the group \
+                is moved when that does not help. Legacy never looks. See `docs/howto/monitor-services.md`",
+        safety: "A check that is wrong restarts a healthy service. One that was never good since the start of its \
+                 group acts on nothing. A group moves with all groups of its owner",
+    },
 ];
 
 /// The file as parsed. Each field's name is a key of [`SETTINGS`].
@@ -354,6 +367,7 @@ struct Raw {
     media_required: Option<String>,
     watchdog_required: Option<String>,
     accept_without: Option<Vec<String>>,
+    monitor: Option<Vec<::config::Map<String, ::config::Value>>>,
 }
 
 impl Raw {
@@ -400,6 +414,16 @@ pub enum SettingsError {
         value: String,
         /// The allowed values.
         expected: String,
+    },
+    /// A block for a monitor.
+    #[error("{file}:{line}: {text}")]
+    Monitor {
+        /// The file.
+        file: PathBuf,
+        /// The line.
+        line: usize,
+        /// What is wrong, and what helps.
+        text: String,
     },
 }
 
@@ -510,6 +534,13 @@ impl Settings {
                 settings.accept_without.push(loss);
             }
         }
+        let blocks = raw.monitor.unwrap_or_default();
+        let text = String::from_utf8_lossy(text);
+        settings.monitors = monitors::read(blocks, &text).map_err(|refused| {
+            let monitors::Refused { line, text } = refused;
+            let file = file.to_owned();
+            SettingsError::Monitor { file, line, text }
+        })?;
         Ok(settings)
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::fencing::{FenceDevice, named_hosts};
 use crate::protocol::client::ApiAuth;
 use crate::protocol::fencing::{FenceSettings, Reach};
-use crate::protocol::group::ResourceGroup;
+use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 use crate::protocol::pack::Compression;
 use crate::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
@@ -321,7 +321,18 @@ impl Config {
             isolation_release: self.settings.isolation_release,
             fencing: self.fence_settings(),
             unserved: self.settings.address_guard.moves(),
+            monitors: self.move_windows(),
         }
+    }
+
+    /// Of each group with a monitor, how long a move counts that it caused.
+    fn move_windows(&self) -> BTreeMap<GroupKey, std::time::Duration> {
+        let groups = super::monitors::by_group(&self.settings.monitors, &self.groups);
+        let window = |(key, list): (GroupKey, Vec<(String, super::monitors::MonitorSettings)>)| {
+            let windows = list.iter().map(|(_, monitor)| monitor.rules.window);
+            Some((key, windows.max()?))
+        };
+        groups.into_iter().filter_map(window).collect()
     }
 
     /// Which nodes this one can reset, and its delay.

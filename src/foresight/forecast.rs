@@ -145,7 +145,7 @@ impl Observer for Notes {
 
     fn script(&self, now: Micros, host: HostId, group: GroupId, what: GroupOrder) {
         let word = match what {
-            GroupOrder::Start => "begins to start",
+            GroupOrder::Start | GroupOrder::Restart => "begins to start",
             GroupOrder::Stop => "begins to stop",
         };
         let key = self.groups.get(group.number()).map_or("", String::as_str);

@@ -36,7 +36,14 @@ pub(super) fn mach_down(call: &mut Call<'_>) -> u8 {
             return 0;
         }
         Ok(
-            Some(Reply::Group(_) | Reply::Decisions { .. } | Reply::Fence(_) | Reply::Confirmed)
+            Some(
+                Reply::Group(_)
+                | Reply::Decisions { .. }
+                | Reply::Fence(_)
+                | Reply::Confirmed
+                | Reply::Checks { .. }
+                | Reply::Cleared,
+            )
             | None,
         ) => return 0,
     };

@@ -197,7 +197,7 @@ fn is_notified(call: &Call<'_>) -> bool {
 fn outcome(call: &Call<'_>, key: &str, what: GroupOrder) -> Result<Option<GroupAnswer>, String> {
     let key = key.to_owned();
     let request = match what {
-        GroupOrder::Start => Request::GroupStart { key },
+        GroupOrder::Start | GroupOrder::Restart => Request::GroupStart { key },
         GroupOrder::Stop => Request::GroupStop { key },
     };
     let clock = crate::clock::Clock::start();
@@ -205,7 +205,14 @@ fn outcome(call: &Call<'_>, key: &str, what: GroupOrder) -> Result<Option<GroupA
         let answer = match call.ask(&request, PATIENCE)? {
             Some(Reply::Group(answer)) => answer,
             Some(Reply::Refused { reason }) => return Err(reason),
-            Some(Reply::View(_) | Reply::Decisions { .. } | Reply::Fence(_) | Reply::Confirmed) => {
+            Some(
+                Reply::View(_)
+                | Reply::Decisions { .. }
+                | Reply::Fence(_)
+                | Reply::Confirmed
+                | Reply::Checks { .. }
+                | Reply::Cleared,
+            ) => {
                 return Err("the daemon's answer makes no sense".to_owned());
             }
             None => return Ok(None),
@@ -234,6 +241,8 @@ fn in_transition(call: &Call<'_>) -> Result<bool, String> {
             | Reply::Decisions { .. }
             | Reply::Fence(_)
             | Reply::Confirmed
+            | Reply::Checks { .. }
+            | Reply::Cleared
             | Reply::Refused { .. },
         )
         | None => Ok(false),
@@ -249,7 +258,9 @@ fn alone(call: &mut Call<'_>, line: &GroupLine, what: GroupOrder) -> GroupAnswer
         actix_rt::System::new().block_on(async {
             let mut outcome = GroupOutcome::Stopped;
             match what {
-                GroupOrder::Start => run.start(&Permit::Always, |done, _| outcome = done).await,
+                GroupOrder::Start | GroupOrder::Restart => {
+                    run.start(&Permit::Always, |done, _| outcome = done).await;
+                }
                 GroupOrder::Stop => run.stop(|done, _| outcome = done).await,
             }
             outcome

@@ -117,9 +117,14 @@ pub(super) fn node(call: &Call<'_>) -> Result<NodeReport, String> {
             .node
             .ok_or_else(|| "the daemon does not answer".to_owned()),
         Some(Reply::Refused { reason }) => Err(reason),
-        Some(Reply::Group(_) | Reply::Decisions { .. } | Reply::Fence(_) | Reply::Confirmed) => {
-            Err("the daemon's answer makes no sense".to_owned())
-        }
+        Some(
+            Reply::Group(_)
+            | Reply::Decisions { .. }
+            | Reply::Fence(_)
+            | Reply::Confirmed
+            | Reply::Checks { .. }
+            | Reply::Cleared,
+        ) => Err("the daemon's answer makes no sense".to_owned()),
         None => Err(NOT_RUNNING.to_owned()),
     }
 }

@@ -282,6 +282,8 @@ fn beside_a_daemon(scripts: Scripts, orders: &[(&str, GroupOrder)], test: fn(&Sc
         let targets = ControlTargets {
             group: cluster.groups.clone().recipient(),
             groups: cluster.groups.clone().recipient(),
+            checks: cluster.groups.clone().recipient(),
+            clear: cluster.groups.clone().recipient(),
             node: Membership.start().recipient(),
             decisions: Membership.start().recipient(),
             absent: None,

@@ -1,5 +1,6 @@
 //! Lines of haresources: would this host find and start the resources that they name?
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -345,4 +346,25 @@ pub(super) fn blanks_behind_a_backslash(subject: &Subject<'_>) -> Vec<Finding> {
             Finding::new(format!("{file}:{number}"), text).fixed_by(fix)
         })
         .collect()
+}
+/// Monitors that mean no resource, or one that another monitor means already.
+pub(super) fn monitors(subject: &Subject<'_>) -> Vec<Finding> {
+    let file = subject.paths.settings.display();
+    let groups = &subject.config.groups;
+    let mut found = Vec::new();
+    let mut known: BTreeMap<&str, usize> = BTreeMap::new();
+    for monitor in &subject.config.settings.monitors {
+        let place = format!("{file}:{}", monitor.line);
+        let text = match monitor.find(groups) {
+            Err(text) => text,
+            Ok((_, word)) => match known.insert(word, monitor.line) {
+                None => continue,
+                Some(line) => {
+                    format!("{word} has a monitor already, in line {line}: one for each resource")
+                }
+            },
+        };
+        found.push(Finding::new(place, text));
+    }
+    found
 }

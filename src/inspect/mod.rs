@@ -195,6 +195,8 @@ pub const CHECKS: &[Check] = &[
         "`OCF::TYPE::INSTANCE` without `/etc/ha.d/conf/OCF/TYPE/INSTANCE`"),
     row("started_at_boot", Weight::Warns, groups::started_at_boot,
         "a resource whose init script or [unit](scripts.md#a-systemd-unit) is started at boot as well"),
+    row("monitors", Weight::Refuses, groups::monitors,
+        "a `[[monitor]]` of systole.toml for a resource that haresources does not name, names more than once, or that is an address; two for one resource"),
     row("accepted_in_vain", Weight::Informs, policy::accepted_in_vain,
         "a word in `accept_without` that is not needed"),
 ];

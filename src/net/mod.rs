@@ -12,4 +12,5 @@ pub mod own_address;
 pub mod own_addresses;
 pub mod placement;
 pub mod probe;
+pub mod service;
 pub mod service_address;

@@ -5,6 +5,7 @@
 //! | Comes | May run | Owed | Addresses | In hand | Outcomes |
 //! |---|---|---|---|---|---|
 //! | an order to start | yes | no | where the order puts them | + | |
+//! | an order to restart a part | yes | no | | + | |
 //! | an order to stop | as before | no | where the order puts them | + | |
 //! | the same order again, in hand | | | | as given first | |
 //! | the same order again, done | | | | | told again |
@@ -118,10 +119,12 @@ impl Ledger {
         if let Some(ended) = line.ended_as(order) {
             return Order::Ended(ended.clone());
         }
-        line.may_run |= given.what == GroupOrder::Start;
+        line.may_run |= given.what.starts();
         line.owed = false;
-        line.moved = None;
-        line.wanted = Some(given.what);
+        if given.what != GroupOrder::Restart {
+            line.moved = None;
+        }
+        line.wanted = Some(given.what.leaves());
         line.in_hand.insert(order, given);
         Order::New
     }

@@ -121,6 +121,12 @@ impl Turn<'_> {
                 self.node.membership.set_links(links_text(&links));
                 self.resources(ResourceInput::AddressesSeen { links, removed });
             }
+            Event::MonitorsSay { group, wants } => {
+                self.resources(ResourceInput::MonitorsSay { group, wants });
+            }
+            Event::FailuresCleared(group) => {
+                self.resources(ResourceInput::FailuresCleared(group));
+            }
             Event::Injected { origin, message } => {
                 if !self.node.manage_resources {
                     self.node

@@ -6,5 +6,6 @@ pub mod execute;
 pub mod file_mode;
 pub mod in_time;
 pub mod paths;
+pub mod pressure;
 pub mod sd_notify;
 pub mod sys;

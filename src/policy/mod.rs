@@ -15,4 +15,5 @@ pub mod address_guard;
 pub mod fencing;
 pub mod ipfail;
 pub mod isolation;
+pub mod monitor;
 pub mod watchdog;

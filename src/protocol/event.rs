@@ -9,6 +9,7 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::keys::KeyNumbers;
 use crate::protocol::links::OwnLinks;
 use crate::protocol::message::Message;
+use crate::protocol::monitor::Ailment;
 use crate::protocol::name::{Generation, MediumName, NodeName};
 use crate::protocol::output::Treatment;
 use crate::protocol::status::NodeStatus;
@@ -86,6 +87,15 @@ pub enum Event {
         /// Groups that run here and of which somebody removes an address again and again.
         removed: BTreeSet<GroupKey>,
     },
+    /// What the monitors of a group want now.
+    MonitorsSay {
+        /// The group.
+        group: GroupKey,
+        /// What; `None`: nothing.
+        wants: Option<Ailment>,
+    },
+    /// A person says that what failed in a group is repaired.
+    FailuresCleared(GroupKey),
     /// A local program wants a message sent.
     Injected {
         /// Where it comes from.
@@ -139,6 +149,28 @@ pub enum GroupOrder {
     Start,
     /// Stop everything, right to left.
     Stop,
+    /// Stop what its monitors found failed and what stands right of it, right to left, and start
+    /// what does not run, left to right. The rest stays as it is. The outcome is
+    /// [`GroupOutcome::Started`] also when something does not start again: the group is held as
+    /// before, and its monitors tell ([`Event::MonitorsSay`]).
+    Restart,
+}
+
+impl GroupOrder {
+    /// Whether something of the group may be started by it.
+    #[must_use]
+    pub const fn starts(self) -> bool {
+        matches!(self, Self::Start | Self::Restart)
+    }
+
+    /// What is wanted of the group after it.
+    #[must_use]
+    pub const fn leaves(self) -> Self {
+        match self {
+            Self::Start | Self::Restart => Self::Start,
+            Self::Stop => Self::Stop,
+        }
+    }
 }
 
 /// Something that the actors shall do, in this order.

@@ -37,6 +37,7 @@ pub mod link;
 pub mod links;
 pub mod membership;
 pub mod message;
+pub mod monitor;
 pub mod name;
 pub mod netstring;
 pub mod node_table;

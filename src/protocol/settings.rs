@@ -117,6 +117,8 @@ pub struct NodeSettings {
     pub fencing: FenceSettings,
     /// Where a group goes whose addresses nobody reaches here.
     pub unserved: UnservedMove,
+    /// Groups with a monitor, and how long a move counts that it caused.
+    pub monitors: BTreeMap<GroupKey, Duration>,
 }
 
 /// Why a third node is refused when there are groups, and what to use instead.
@@ -153,6 +155,7 @@ impl NodeSettings {
             isolation_release: false,
             fencing: FenceSettings::default(),
             unserved: UnservedMove::default(),
+            monitors: BTreeMap::new(),
         }
     }
 }

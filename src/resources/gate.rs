@@ -127,7 +127,7 @@ acts! {
         Drop [NotDue, NotHeld, NotAutomatic, Stopping]
         Refuse [NotAPair]
         Wait [Frozen, StandbyOpen, OtherUnsettled, Contested, OwnerServes, NotSettled, OwnWork]
-        Wait [AddressTaken, Unreported, FilesDiffer, OtherInactive, DownThere];
+        Wait [AddressTaken, Unreported, FilesDiffer, OtherInactive, DownThere, FailedThere];
 
     // Groups that are held and do not run, and groups that run in the wrong place.
 
@@ -149,6 +149,16 @@ acts! {
         Wait [NotManaged, LegacyModel, NotAPair, InWork, NotHeld, Frozen, Stopping, Releasing]
         Wait [Isolated, StandbyOpen, OwnWork, NotSettled, OtherUnsettled, Contested, OtherInactive]
         Wait [FilesDiffer, MovedLately, UnservedThere];
+    RestartFailed "restart a resource that its monitor found failed"
+        Wait [NotManaged, InWork, Frozen, Stopping, Releasing, Isolated, StandbyOpen, OwnWork]
+        Wait [NotSettled, Contested, RunsTwice];
+    MoveFailed "move a group to the other node of which restarts did not help a resource"
+        Wait [NotManaged, LegacyModel, NotAPair, InWork, NotHeld, Frozen, Stopping, Releasing]
+        Wait [Isolated, StandbyOpen, OwnWork, NotSettled, OtherUnsettled, Contested, OtherInactive]
+        Wait [FilesDiffer, MovedForFailure, DownThere];
+    StopFailed "stop a group of which restarts did not help a resource"
+        Wait [NotManaged, InWork, Frozen, Stopping, Releasing, Isolated, StandbyOpen, OwnWork]
+        Wait [NotSettled, Contested];
     StartAgreed "start a group of a set that is taken by agreement"
         Wait [RunsThere, Unconfirmed];
     LeaveToOwner "stop a group that the other node is to run"

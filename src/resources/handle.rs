@@ -67,8 +67,8 @@ impl ResourceState {
             Purpose::Take => self.standby_on(Input::Started),
             Purpose::ReleaseAll => self.all_released(),
             Purpose::HandOver { to, key } => self.handed_over(&to, &key),
-            Purpose::Retry | Purpose::LeaveToOwner => self.tell_what_runs(),
-            Purpose::AcquireLocal | Purpose::Granted | Purpose::Cancelled => {}
+            Purpose::Retry | Purpose::LeaveToOwner | Purpose::StopFailed => self.tell_what_runs(),
+            Purpose::AcquireLocal | Purpose::Granted | Purpose::Restart | Purpose::Cancelled => {}
         }
     }
 
@@ -84,6 +84,8 @@ impl ResourceState {
                 self.groups.reach_mut().found(&links, removed, self.now);
                 self.unserved_overdue();
             }
+            ResourceInput::MonitorsSay { group, wants } => self.monitors_say(group, wants),
+            ResourceInput::FailuresCleared(group) => self.failures_cleared(&group),
             ResourceInput::StandbyRequested(set) => self.standby_requested(set, false),
             ResourceInput::ForcedStandbyRequested(set) => self.standby_requested(set, true),
             ResourceInput::GroupDone {
@@ -114,6 +116,7 @@ impl ResourceState {
         self.legacy_overdue();
         self.failures_overdue();
         self.unserved_overdue();
+        self.monitors_overdue();
         self.failback_overdue();
         self.unowned_overdue();
         self.partition_overdue();
@@ -216,6 +219,7 @@ impl ResourceState {
             self.unowned_deadline(),
             self.failures_deadline(),
             self.groups.reach().deadline(self.now),
+            self.groups.ailing().deadline(self.now),
             self.legacy_deadline(),
             self.stop_deadline(),
         ]

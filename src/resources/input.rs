@@ -7,6 +7,7 @@ use crate::protocol::event::{GroupOutcome, OrderId, StopReason};
 use crate::protocol::group::GroupKey;
 use crate::protocol::links::OwnLinks;
 use crate::protocol::message::Message;
+use crate::protocol::monitor::Ailment;
 use crate::protocol::name::NodeName;
 use crate::protocol::output::ResourceEvent;
 
@@ -26,6 +27,15 @@ pub enum ResourceInput {
         /// Groups that run here and of which somebody removes an address again and again.
         removed: BTreeSet<GroupKey>,
     },
+    /// What the monitors of a group want now.
+    MonitorsSay {
+        /// The group.
+        group: GroupKey,
+        /// What; `None`: nothing.
+        wants: Option<Ailment>,
+    },
+    /// A person says that what failed in a group is repaired.
+    FailuresCleared(GroupKey),
     /// A local program asks this node to give the set away.
     StandbyRequested(HoldingSet),
     /// The same, although haresources differ.

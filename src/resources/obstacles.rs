@@ -157,6 +157,13 @@ impl ResourceState {
             Obstacle::MovedLately => {
                 key.is_some_and(|it| groups.reach().moved_lately(it, self.now))
             }
+            Obstacle::MovedForFailure => {
+                key.is_some_and(|it| groups.ailing().moved_lately(it, self.now))
+            }
+            Obstacle::FailedThere => {
+                let failed = |key: &GroupKey| groups.ailing().failed_there(key, self.now);
+                groups.of(HoldingSet::FOREIGN).any(failed)
+            }
             Obstacle::NoDuty => !key.is_some_and(|it| self.has_to_run(it)),
             Obstacle::RunsThere => key.is_some_and(|it| other.runs(it) && !groups.runs(it)),
             Obstacle::RunsTwice => key.is_some_and(|it| other.runs(it)),

@@ -5,6 +5,7 @@ use crate::protocol::haresources_mark::mark;
 use crate::protocol::settings::NodeSettings;
 use crate::resources::holding::HoldingSet;
 use crate::resources::output::ResourceOutput;
+use crate::resources::parts::ailing::Ailing;
 use crate::resources::parts::contest::Contest;
 use crate::resources::parts::conversation::Conversation;
 use crate::resources::parts::duty::Duty;
@@ -78,7 +79,8 @@ impl ResourceState {
             setup: Setup::new(settings),
             run: Run::new(),
             groups: GroupTable::new(&settings.local, &settings.groups, &settings.with_address)
-                .with_reach(Reach::new(settings.unserved, settings.timing.deadtime)),
+                .with_reach(Reach::new(settings.unserved, settings.timing.deadtime))
+                .with_ailing(Ailing::new(settings.monitors.clone())),
             now: Monotonic::ZERO,
             out: Vec::new(),
             duty: Duty::default(),

@@ -56,8 +56,14 @@ impl ResourceState {
 
     /// Remarks for people about groups that are not where they belong.
     pub fn remarks(&self) -> Vec<String> {
+        let down = self.groups.down_for_good();
+        let down = down.map(|key| {
+            format!(
+                "{key} is stopped because restarts did not help it: systole clear {key} starts it"
+            )
+        });
         let Some((node, _)) = self.other.node() else {
-            return Vec::new();
+            return down.collect();
         };
         let left = self.groups.left();
         let left = left.map(|key| format!("{key} runs here until its owner {node} can take it"));
@@ -67,7 +73,7 @@ impl ResourceState {
         let there = held
             .filter(|key| self.other.runs(key) && !self.groups.runs(key))
             .map(|key| format!("{key} is not started here: {node} runs it"));
-        left.chain(unconfirmed).chain(there).collect()
+        left.chain(unconfirmed).chain(there).chain(down).collect()
     }
 
     /// Keys of the groups that run here, as far as their actors have reported.

@@ -52,6 +52,20 @@ impl ResourceState {
                 lines.push(line(Act::MoveUnserved, &format!(" ({key})"), &cause));
             }
         }
+        for (key, _, side, gate) in self.failed_to_move() {
+            if let Some(obstacle) = waiting(gate) {
+                let scope = Scope::group(&key).with_set(side);
+                let cause = self.cause(obstacle, &scope);
+                lines.push(line(Act::MoveFailed, &format!(" ({key})"), &cause));
+            }
+        }
+        for (key, _) in self.groups.ailing().to_restart() {
+            let scope = Scope::group(&key);
+            if let Some(obstacle) = waiting(self.gate(Act::RestartFailed, &scope)) {
+                let cause = self.cause(obstacle, &scope);
+                lines.push(line(Act::RestartFailed, &format!(" ({key})"), &cause));
+            }
+        }
         for (obstacle, keys) in self.groups_that_wait() {
             let of = format!(" ({})", Self::named(&keys));
             lines.push(line(Act::Retry, &of, obstacle.text()));

@@ -170,6 +170,7 @@ impl Observer for Log {
     fn script(&self, _: Micros, host: HostId, group: GroupId, what: GroupOrder) {
         let word = match what {
             GroupOrder::Start => "start",
+            GroupOrder::Restart => "restart",
             GroupOrder::Stop => "stop",
         };
         let text = format!("{word} {}", self.name(group));

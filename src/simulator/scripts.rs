@@ -179,10 +179,30 @@ impl World {
                 }
                 self.next_start(host, group);
             }
+            GroupOrder::Restart => {
+                model.ends_as = None;
+                self.stop_right_of_dead(host, group);
+                self.next_start(host, group);
+            }
             GroupOrder::Stop => {
                 model.ends_as = Some(GroupOutcome::Stopped);
                 self.next_stop(host, group);
             }
+        }
+    }
+
+    /// What stands right of the first part that is dead is stopped, in no time.
+    fn stop_right_of_dead(&mut self, host: HostId, group: GroupId) {
+        let address = self.plan.address_part(group);
+        let model = &mut self.hosts[host].groups[group];
+        let Some(dead) = model.up.iter().position(|up| !up) else {
+            return;
+        };
+        for part in dead..model.up.len() {
+            model.set(part, false);
+        }
+        if address > dead {
+            self.address(host, group, false);
         }
     }
 
@@ -338,7 +358,7 @@ impl World {
         let Some((what, at, orphan)) = model.in_hand() else {
             return;
         };
-        let starts = what == GroupOrder::Start && model.ends_as.is_none();
+        let starts = what.starts() && model.ends_as.is_none();
         let done = if starts {
             self.start_script_ends(host, group, at)
         } else {
@@ -381,6 +401,11 @@ impl World {
             if model.taken {
                 let claim = resource;
                 return Err(GroupOutcome::AddressTaken { claim });
+            }
+            let restarts = model.busy.is_some_and(|it| it.what == GroupOrder::Restart);
+            if broken && at == model.weak && restarts {
+                // The group is held as before.
+                return Ok(Some(Some(GroupOutcome::Started)));
             }
             if broken && at == model.weak {
                 return Err(GroupOutcome::StartFailed { resource, code: 1 });

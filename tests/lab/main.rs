@@ -44,6 +44,7 @@ mod load;
 mod logd;
 mod media;
 mod memory;
+mod monitored;
 mod null_modem;
 mod older;
 mod own_addresses;

@@ -47,7 +47,7 @@ impl Observer for Heard {
 
     fn script(&self, _: Micros, host: HostId, group: GroupId, what: GroupOrder) {
         let what = match what {
-            GroupOrder::Start => "start",
+            GroupOrder::Start | GroupOrder::Restart => "start",
             GroupOrder::Stop => "stop",
         };
         self.ran

@@ -109,6 +109,8 @@ fn start(scripts: &Scripts, lines: &[&str]) -> Fixture {
     let targets = ControlTargets {
         group: cluster.groups.clone().recipient(),
         groups: cluster.groups.clone().recipient(),
+        checks: cluster.groups.clone().recipient(),
+        clear: cluster.groups.clone().recipient(),
         node: membership.clone().recipient(),
         decisions: membership.recipient(),
         absent: None,

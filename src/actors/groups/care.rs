@@ -79,6 +79,11 @@ impl Watch {
         self.known.is_careful(command)
     }
 
+    /// Who knows whether the node is settled.
+    pub(super) fn settled(&self) -> Option<Recipient<AskSettled>> {
+        self.setup.settled.upgrade()
+    }
+
     /// An order was carried out. `true`: a conflict has ended, which is to be announced.
     pub(super) fn done(&mut self, done: &GroupDone) -> bool {
         self.known.done(done)

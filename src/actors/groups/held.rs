@@ -10,7 +10,6 @@ use crate::actors::shared::SharedLedger;
 use crate::node::ledger::{Ledger, Order};
 use crate::node::resume::{Duty, Resume};
 use crate::process::handover::{Called, NodeState, StateFile};
-use crate::protocol::event::GroupOrder;
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
@@ -64,7 +63,7 @@ impl HeldFile {
         if order != Order::New {
             return order;
         }
-        let starts = given.what == GroupOrder::Start;
+        let starts = given.what.starts();
         self.write(|state| {
             let noted = state.group(group);
             noted.whose = match noted.whose {

@@ -38,7 +38,7 @@ pub struct LinkUp(pub GroupKey);
 
 impl Entry {
     /// Whether it runs, as was ordered last, and nothing else is ordered.
-    fn is_settled_here(&self, ledger: &Ledger) -> bool {
+    pub(super) fn is_settled_here(&self, ledger: &Ledger) -> bool {
         let key = &self.group.key;
         !ledger.is_busy(key)
             && ledger.wanted(key) == Some(GroupOrder::Start)

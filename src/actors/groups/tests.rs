@@ -65,6 +65,7 @@ impl Cluster {
                 decisions: probe.downgrade().recipient(),
                 again: probe.downgrade().recipient(),
             },
+            monitors: MonitorSetup::none(),
         };
         let groups = supervise(
             &Arbiter::current(),

@@ -354,7 +354,7 @@ fn carry_out(host: &Host) -> (usize, usize) {
     } in host.orders.borrow_mut().drain(..)
     {
         let outcome = match what {
-            GroupOrder::Start => {
+            GroupOrder::Start | GroupOrder::Restart => {
                 starts += 1;
                 GroupOutcome::Started
             }

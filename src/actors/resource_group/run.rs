@@ -11,6 +11,7 @@ use super::log::log;
 use super::operation::{Attempt, GroupRun, StillRuns, log_native};
 use super::permit::Permit;
 use super::worker::{Worker, next_native};
+use crate::agents::child::record::Earlier;
 use crate::agents::script::Operation;
 use crate::config::group_lines::{self, GroupLine};
 use crate::net::address::{AddressResource, parse_word};
@@ -24,6 +25,14 @@ const TOGETHER: usize = 32;
 
 /// How long a disk may take to show haresources before an order is carried out without it.
 const READ_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why not all of a group was started.
+enum NotStarted {
+    /// The order does not stand any more.
+    Withdrawn,
+    /// A resource does not start.
+    Failed { resource: String, attempt: Attempt },
+}
 
 impl GroupRun {
     /// Takes over the present line of the file. For an unknown key the words that were loaded stay.
@@ -83,14 +92,94 @@ impl GroupRun {
             Severity::Info,
             &format!("Acquiring resource group: {}", self.shown()),
         );
+        match self.start_words(permit, earlier.as_ref()).await {
+            Ok(()) => report(GroupOutcome::Started, None),
+            Err(NotStarted::Withdrawn) => self.release(GroupOutcome::Stopped, None, report).await,
+            Err(NotStarted::Failed { resource, attempt }) => {
+                log(
+                    Severity::Crit,
+                    &format!("Giving up resources due to failure of {resource}"),
+                );
+                let said = attempt
+                    .said
+                    .map(|words| format!("{resource} said: {words}"));
+                let code = attempt.code;
+                let outcome = GroupOutcome::StartFailed { resource, code };
+                self.release(outcome, said, report).await;
+            }
+        }
+    }
+
+    /// Stops `from` and what stands right of it, right to left, then starts what does not run, left to
+    /// right. Without `from` nothing is stopped. What does not start is left as it is, and so is the rest.
+    /// `report` as for [`start`](Self::start).
+    ///
+    /// # Errors
+    /// What was not started again, for people. The group is held as before.
+    pub(super) async fn restart(
+        &self,
+        from: Option<&str>,
+        permit: &Permit,
+        report: impl FnOnce(GroupOutcome, Option<String>),
+    ) -> Result<(), String> {
+        let earlier = self.after_earlier_scripts().await;
+        let words: Vec<&str> = self.group.resources.iter().map(String::as_str).collect();
+        let at = from.and_then(|from| words.iter().position(|word| *word == from));
+        let right = words.get(at.unwrap_or(words.len())..).unwrap_or_default();
+        log(
+            Severity::Info,
+            &format!(
+                "Restarting resources: {} {}",
+                self.group.owner,
+                right.join(" ")
+            ),
+        );
+        for word in right.iter().rev() {
+            let worker = self.context.worker(word).await;
+            let mut said = None;
+            if let Err(StillRuns(resource)) = self.stop_one(word, worker, &mut said).await {
+                log(Severity::Crit, "Resource STOP failure. Reboot required!");
+                log(Severity::Crit, "Killing heartbeat ungracefully!");
+                let why = format!("{resource} cannot be stopped");
+                report(GroupOutcome::StopFailed { resource }, said);
+                return Err(why);
+            }
+        }
+        match self.start_words(permit, earlier.as_ref()).await {
+            Ok(()) => {
+                report(GroupOutcome::Started, None);
+                Ok(())
+            }
+            Err(NotStarted::Withdrawn) => {
+                self.release(GroupOutcome::Stopped, None, report).await;
+                Err("the order for it was withdrawn".to_owned())
+            }
+            Err(NotStarted::Failed { resource, attempt }) => {
+                let said = attempt
+                    .said
+                    .map(|words| format!("{resource} said: {words}"));
+                report(GroupOutcome::Started, said);
+                Err(format!(
+                    "{resource} does not start, exit code {}",
+                    attempt.code
+                ))
+            }
+        }
+    }
+
+    /// Starts what does not run, left to right, up to the first failure.
+    async fn start_words(
+        &self,
+        permit: &Permit,
+        earlier: Option<&Earlier>,
+    ) -> Result<(), NotStarted> {
         let words: Vec<&str> = self.group.resources.iter().map(String::as_str).collect();
         let mut ahead = VecDeque::new();
         let mut left = words.as_slice();
         while let Some(word) = left.first() {
             let worker = self.context.next_worker(left, &mut ahead).await;
             let native = matches!(worker, Worker::Native(_));
-            let ended = earlier.as_ref();
-            let ended = ended.and_then(|it| it.code_of(Operation::Start.word(), word));
+            let ended = earlier.and_then(|it| it.code_of(Operation::Start.word(), word));
             let runs = match ended {
                 Some(code) => code == 0,
                 None => !native && self.runs(word, &worker).await,
@@ -100,7 +189,7 @@ impl GroupRun {
                     Severity::Warn,
                     &format!("{word} is not started: the order for it is withdrawn"),
                 );
-                return self.release(GroupOutcome::Stopped, None, report).await;
+                return Err(NotStarted::Withdrawn);
             }
             let (done, failed) = match worker {
                 _ if self.goes_without(word) => (1, None),
@@ -121,21 +210,12 @@ impl GroupRun {
             };
             self.after_address(word).await;
             left = left.get(done..).unwrap_or_default();
-            let (Some(word), Some(failed)) = (left.first(), failed) else {
-                continue;
-            };
-            log(
-                Severity::Crit,
-                &format!("Giving up resources due to failure of {word}"),
-            );
-            let said = failed.said.map(|words| format!("{word} said: {words}"));
-            let outcome = GroupOutcome::StartFailed {
-                resource: (*word).to_owned(),
-                code: failed.code,
-            };
-            return self.release(outcome, said, report).await;
+            if let (Some(word), Some(attempt)) = (left.first(), failed) {
+                let resource = (*word).to_owned();
+                return Err(NotStarted::Failed { resource, attempt });
+            }
         }
-        report(GroupOutcome::Started, None);
+        Ok(())
     }
 
     /// Starts the addresses at the beginning of `words` together. Returns how many are up, and the

@@ -20,7 +20,7 @@ use crate::actors::clients::{ClientsActor, ClientsSetup};
 use crate::actors::control::{ControlActor, ControlTargets, FencingAsked, MediumTarget};
 use crate::actors::fencing::{self, FencingTargets};
 use crate::actors::fifo::FifoActor;
-use crate::actors::groups::{CareSetup, GroupsActor, GroupsSetup, HeldFile};
+use crate::actors::groups::{CareSetup, GroupsActor, GroupsSetup, HeldFile, MonitorSetup};
 use crate::actors::guardian::{GuardianActor, go_without};
 use crate::actors::hooks::{HookContext, HooksActor};
 use crate::actors::interest::Interest;
@@ -29,6 +29,7 @@ use crate::actors::medium::serial::{self, OpenPort, SerialActor, SerialPlan, Ser
 use crate::actors::medium::{self, LastHeard, MediumActor, MediumPlan, MediumSetup, OpenMedium};
 use crate::actors::membership::{self, MembershipSetup, Outlets};
 use crate::actors::messages::MediaOpened;
+use crate::actors::own_beats::OwnBeats;
 use crate::actors::ping::{self, OpenPing, PingSetup};
 use crate::actors::resource_group::GroupContext;
 use crate::actors::respawn::Clients;
@@ -146,6 +147,7 @@ impl RootActor {
             resume.unknown || !resume.running.iter().all(known)
         });
         let heartbeat_watch = heartbeat_watch::HeartbeatWatch::new(timing);
+        let own_beats = Shared::new(OwnBeats::new(timing.keepalive));
         let unfinished = resume.as_ref().map(|resume| resume.unfinished.clone());
         let unfinished = unfinished.unwrap_or_default();
         let here = Arbiter::current();
@@ -182,6 +184,12 @@ impl RootActor {
                 decisions: membership.downgrade().recipient(),
                 again: membership.downgrade().recipient(),
             },
+            monitors: MonitorSetup::of(
+                &config,
+                &own_beats,
+                &membership.downgrade().recipient(),
+                membership.downgrade().recipient(),
+            ),
         };
         let groups = supervise(&here, RestartPolicy::new("groups"), move |ctx| {
             GroupsActor::new(ctx, setup)
@@ -313,6 +321,8 @@ impl RootActor {
         let targets = ControlTargets {
             group: groups.clone().recipient(),
             groups: groups.clone().recipient(),
+            checks: groups.clone().recipient(),
+            clear: groups.clone().recipient(),
             node: membership.clone().recipient(),
             decisions: membership.clone().recipient(),
             absent: guard.map(Addr::recipient),
@@ -363,6 +373,7 @@ impl RootActor {
             earlier_children,
             held,
             heartbeat_watch,
+            own_beats,
             peers: super::peers::Peers::default(),
             guardian,
             log,

@@ -6,7 +6,7 @@ use super::*;
 use crate::cli::check;
 use crate::clients::control::{
     FenceDeviceReport, FenceReport, FenceWait, FencesReport, GroupAnswer, GroupView, MediumCounts,
-    MediumView, PeerReport, Receives, View, WatchdogReport,
+    MediumView, MonitorState, PeerReport, Receives, View, WatchdogReport,
 };
 use crate::doctor::{Finding, Level, Report};
 use crate::foresight::{Forecast, Outcome, Step};
@@ -134,6 +134,7 @@ fn view() -> View {
     ];
     let group = |last| GroupView {
         last: Some(last),
+        monitors: vec![crate::cli::monitor::example(MonitorState::Good, None)],
         ..GroupView::default()
     };
     View {

@@ -476,6 +476,69 @@ pub struct GroupView {
     /// How starts and stops here have ended since the daemon began.
     #[serde(default)]
     pub counts: GroupCounts,
+    /// Its monitors, from left to right.
+    #[serde(default)]
+    pub monitors: Vec<MonitorView>,
+}
+
+/// What is known of a monitored resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MonitorState {
+    /// It was not checked since the start, or the group does not run here.
+    Unchecked,
+    /// The last check was good.
+    Good,
+    /// The last check was bad.
+    Failing,
+    /// The last check has no answer.
+    Unknown,
+    /// No check was good since the start: nothing is done.
+    NeverGood,
+    /// Restarts did not help.
+    GivenUp,
+}
+
+/// A monitored resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonitorView {
+    /// Its word in haresources.
+    pub resource: String,
+    /// How it is checked.
+    pub check: String,
+    /// Longest run of a check, in seconds.
+    pub timeout_s: u64,
+    /// What is known.
+    pub state: MonitorState,
+    /// How long ago the last check since the start ended, in milliseconds.
+    pub checked_ms_ago: Option<u64>,
+    /// Why that one was not good.
+    pub words: Option<String>,
+    /// Bad checks in a row that count.
+    pub bad_in_a_row: u32,
+    /// So many of them are a failure.
+    pub failures_at: u32,
+    /// Failures that count.
+    pub failed: u64,
+    /// So many restarts are tried.
+    pub restarts: u32,
+    /// So long a failure counts, in seconds.
+    pub restart_window_s: u64,
+    /// What follows: `move`, `stay` or `stop`.
+    pub then: String,
+}
+
+/// One check that a person asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckReport {
+    /// The word in haresources.
+    pub resource: String,
+    /// How it was checked.
+    pub check: String,
+    /// `good`, `bad` or `unknown`.
+    pub answer: String,
+    /// Why it was not good.
+    pub words: Option<String>,
 }
 
 impl GroupView {

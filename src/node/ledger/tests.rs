@@ -187,3 +187,23 @@ fn only_the_last_outcomes_are_kept() {
     assert!(ledger.ended_as(&key(), OrderId(1)).is_some());
     assert_eq!(ledger.last(&key()).map(|end| end.order), Some(OrderId(8)));
 }
+
+/// A part of a group is restarted: it is still to run, and its addresses stay where they were moved to.
+#[test]
+fn a_restart_of_a_part_changes_neither_what_is_wanted_nor_where_the_addresses_are() {
+    let mut ledger = Ledger::default();
+    let restart = Given {
+        what: GroupOrder::Restart,
+        careful: false,
+    };
+    ledger.ordered(&key(), OrderId(1), START);
+    ledger.done(&key(), &ended(1, GroupOutcome::Started));
+    ledger.addresses(&[key()], true);
+    assert_eq!(ledger.ordered(&key(), OrderId(2), restart), Order::New);
+    assert_eq!(ledger.wanted(&key()), Some(GroupOrder::Start));
+    assert!(ledger.is_busy(&key()) && may_run(&ledger) && unfinished(&ledger));
+    assert_eq!(ledger.withdrawn().count(), 1);
+    ledger.done(&key(), &ended(2, GroupOutcome::Started));
+    assert!(may_run(&ledger) && !ledger.is_busy(&key()));
+    assert_eq!(ledger.withdrawn().count(), 1);
+}

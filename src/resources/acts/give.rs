@@ -98,7 +98,8 @@ impl ResourceState {
         let keys = self.groups.keys_of(set);
         for key in &keys {
             self.groups.given_up(key, self.now);
-            if self.groups.reach_mut().given(key, self.now) {
+            let failed = self.groups.ailing_mut().given(key, self.now);
+            if self.groups.reach_mut().given(key, self.now) || failed {
                 // It is not to come back because it does not start there either.
                 self.groups.pass_on(key, self.now);
             }

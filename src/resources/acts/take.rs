@@ -228,6 +228,13 @@ impl ResourceState {
         let words: BTreeSet<&str> = list.split(' ').collect();
         let failed =
             |key: &GroupKey| words.contains(key.as_str()) || words.contains(key_mark(key).as_str());
+        for key in self.groups.keys_of(set) {
+            if failed(&key) {
+                self.groups.ailing_mut().came(&key, self.now);
+            } else if !for_a_failure {
+                self.groups.ailing_mut().is_well(&key);
+            }
+        }
         self.groups
             .given_to_us(set, failed, for_a_failure, self.now);
     }

@@ -90,6 +90,7 @@ obstacles! {
     InOtherHands "the other node is being given them, or gives them",
     FilesDiffer "the haresources of the nodes differ",
     AddressTaken "another host has the address of one of the groups",
+    FailedThere "a group of them failed there a short time ago; systole clear GROUP ends that",
 
     // Of a group.
     NoDuty "the group runs, or this node no longer holds it",
@@ -99,6 +100,7 @@ obstacles! {
     ClaimedThere "the other node claims it",
     LineDiffers "its line in haresources differs there",
     MovedLately "it was moved for that within the last ten minutes",
+    MovedForFailure "it was moved for a failure within its restart_window_s",
     InWork "it does not run, or something is being done about it",
 }
 

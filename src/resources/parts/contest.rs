@@ -27,12 +27,14 @@ pub(in crate::resources) const fn may_run_there(purpose: &Purpose) -> bool {
         | Purpose::TakeOver(_)
         | Purpose::Take
         | Purpose::Reclaim
-        | Purpose::Retry => true,
+        | Purpose::Retry
+        | Purpose::Restart => true,
         Purpose::Give
         | Purpose::ReleaseAll
         | Purpose::HandOver { .. }
         | Purpose::Granted
         | Purpose::LeaveToOwner
+        | Purpose::StopFailed
         | Purpose::Cancelled => false,
     }
 }

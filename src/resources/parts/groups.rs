@@ -18,6 +18,7 @@ use crate::clock::Monotonic;
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
+use crate::resources::parts::ailing::Ailing;
 use crate::resources::parts::trouble::Trouble;
 use crate::resources::parts::unserved::Reach;
 use crate::resources::parts::work::Work;
@@ -72,6 +73,7 @@ pub(in crate::resources) struct GroupTable {
     rows: BTreeMap<GroupKey, Row>,
     work: Work,
     reach: Reach,
+    ailing: Ailing,
 }
 
 impl GroupTable {
@@ -103,12 +105,28 @@ impl GroupTable {
             rows: rows.collect(),
             work: Work::new(),
             reach: Reach::default(),
+            ailing: Ailing::new(BTreeMap::new()),
         }
     }
 
     /// The same, with the rule for groups whose addresses nobody reaches here.
     pub(in crate::resources) fn with_reach(self, reach: Reach) -> Self {
         Self { reach, ..self }
+    }
+
+    /// The same, with the windows of the groups that have monitors.
+    pub(in crate::resources) fn with_ailing(self, ailing: Ailing) -> Self {
+        Self { ailing, ..self }
+    }
+
+    /// Groups of which a monitored resource fails.
+    pub(in crate::resources) const fn ailing(&self) -> &Ailing {
+        &self.ailing
+    }
+
+    /// The same, to change it.
+    pub(in crate::resources) const fn ailing_mut(&mut self) -> &mut Ailing {
+        &mut self.ailing
     }
 
     /// Groups whose addresses nobody reaches here.

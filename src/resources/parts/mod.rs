@@ -1,5 +1,6 @@
 //! The parts of the state. Types only: each decides for itself and does not use the core.
 
+pub(in crate::resources) mod ailing;
 pub(in crate::resources) mod behind_scripts;
 pub(in crate::resources) mod contest;
 pub(in crate::resources) mod conversation;

@@ -54,6 +54,8 @@ enum Why {
     AddressTaken,
     /// It may run on the other node, or the reason why it does not run is unknown.
     Unclear,
+    /// Restarts did not help a resource of it, and it is to stay down until a person says otherwise.
+    StaysDown,
 }
 
 /// A group that is held and does not run, and when something is done about it.
@@ -73,7 +75,7 @@ impl Trouble {
     ) -> Self {
         let pause = match before.map(|before| before.why) {
             Some(Why::NotStarted { pause, .. }) => pause,
-            Some(Why::AddressTaken | Why::Unclear) | None => MOVE_AFTER,
+            Some(Why::AddressTaken | Why::Unclear | Why::StaysDown) | None => MOVE_AFTER,
         };
         Self {
             at: now + pause,
@@ -99,6 +101,19 @@ impl Trouble {
             at: now,
             why: Why::Unclear,
         }
+    }
+
+    /// It was stopped for good.
+    pub(in crate::resources) const fn stays_down(now: Monotonic) -> Self {
+        Self {
+            at: now,
+            why: Why::StaysDown,
+        }
+    }
+
+    /// Whether nothing is done about it before a person says so.
+    pub(in crate::resources) const fn is_for_good(&self) -> bool {
+        matches!(self.why, Why::StaysDown)
     }
 
     /// When something is done about it.

@@ -43,6 +43,10 @@ pub(in crate::resources) enum Purpose {
     Retry,
     /// Groups that run here and belong to another node are stopped.
     LeaveToOwner,
+    /// A resource that its monitor found failed is started again, with what stands right of it.
+    Restart,
+    /// A group of which restarts did not help a resource is stopped, and stays down.
+    StopFailed,
     /// Nothing follows any more.
     Cancelled,
 }
@@ -112,7 +116,7 @@ impl Work {
         groups: impl IntoIterator<Item = GroupKey>,
         what: GroupOrder,
     ) {
-        let refused = self.starts_refused && what == GroupOrder::Start;
+        let refused = self.starts_refused && what.starts();
         let groups = groups.into_iter().filter(|_| !refused);
         let steps = groups.map(|key| (key, what)).collect();
         self.jobs.push(Job {
@@ -120,7 +124,7 @@ impl Work {
             steps,
             in_flight: None,
             held: false,
-            waits: self.starts_wait && what == GroupOrder::Start,
+            waits: self.starts_wait && what.starts(),
             stuck: false,
         });
     }
@@ -133,7 +137,7 @@ impl Work {
     /// So do the held ones.
     pub(in crate::resources) fn held_starts_wait(&mut self) {
         for job in self.jobs.iter_mut().filter(|job| job.held) {
-            job.waits |= job.steps.iter().any(|(_, what)| *what == GroupOrder::Start);
+            job.waits |= job.steps.iter().any(|(_, what)| what.starts());
         }
     }
 
@@ -191,7 +195,7 @@ impl Work {
     pub(in crate::resources) fn withdraw_starts(&mut self, key: &GroupKey) {
         for job in &mut self.jobs {
             job.steps
-                .retain(|(known, what)| known != key || *what != GroupOrder::Start);
+                .retain(|(known, what)| known != key || !what.starts());
         }
     }
 
@@ -200,7 +204,7 @@ impl Work {
         let others = self.jobs.iter();
         let others = others.filter(|job| job.purpose != Purpose::Retry);
         let steps = others.flat_map(|job| &job.steps);
-        let starts = steps.filter(|(_, what)| *what == GroupOrder::Start);
+        let starts = steps.filter(|(_, what)| what.starts());
         let to_start: Vec<GroupKey> = starts.map(|(key, _)| key.clone()).collect();
         let retries = self.jobs.iter_mut();
         for job in retries.filter(|job| job.purpose == Purpose::Retry) {
@@ -227,7 +231,7 @@ impl Work {
     pub(in crate::resources) fn refuse_starts(&mut self) {
         self.starts_refused = true;
         for job in &mut self.jobs {
-            job.steps.retain(|(_, what)| *what != GroupOrder::Start);
+            job.steps.retain(|(_, what)| !what.starts());
         }
     }
 
@@ -257,8 +261,7 @@ impl Work {
 
     /// Whether the start of the group is still to come.
     pub(in crate::resources) fn is_to_start(&self, key: &GroupKey) -> bool {
-        let start =
-            |(known, what): &(GroupKey, GroupOrder)| known == key && *what == GroupOrder::Start;
+        let start = |(known, what): &(GroupKey, GroupOrder)| known == key && what.starts();
         self.jobs.iter().any(|job| job.steps.iter().any(start))
     }
 

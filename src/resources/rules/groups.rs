@@ -55,6 +55,7 @@ impl ResourceState {
         group: &GroupKey,
         outcome: GroupOutcome,
     ) {
+        let for_good = self.groups.purpose_of(order) == Some(&Purpose::StopFailed);
         if !self.groups.ended(order, group, &outcome) {
             self.debug(format!("unknown order of group {group} ended"));
             return;
@@ -66,6 +67,9 @@ impl ResourceState {
                     // Our weight has changed for a node that receives us.
                     self.answer();
                 }
+            }
+            GroupOutcome::Stopped if for_good => {
+                self.groups.stopped_for_good(group, self.now);
             }
             GroupOutcome::Stopped => {
                 self.groups.forget_trouble(group);

@@ -5,6 +5,7 @@ mod by_key;
 mod death;
 mod fence;
 mod groups;
+mod monitor;
 mod partition;
 mod quiet;
 mod report;

@@ -17,6 +17,7 @@ mod kept;
 mod late;
 mod left_open;
 mod legacy_model;
+mod monitor;
 mod pair;
 mod partition;
 mod questions;
@@ -222,6 +223,7 @@ impl Core {
                     let word = match what {
                         GroupOrder::Start => "start",
                         GroupOrder::Stop => "stop",
+                        GroupOrder::Restart => "restart",
                     };
                     self.said.push(format!("{word} {group}"));
                     self.in_flight.push_back((order, group, what));
@@ -364,7 +366,7 @@ impl Core {
     pub(super) fn finish(&mut self) {
         while let Some((_, _, what)) = self.in_flight.front() {
             let outcome = match what {
-                GroupOrder::Start => GroupOutcome::Started,
+                GroupOrder::Start | GroupOrder::Restart => GroupOutcome::Started,
                 GroupOrder::Stop => GroupOutcome::Stopped,
             };
             self.end(outcome);
@@ -375,7 +377,7 @@ impl Core {
     pub(super) fn refuse(&mut self) {
         while let Some((_, _, what)) = self.in_flight.front() {
             let outcome = match what {
-                GroupOrder::Start => GroupOutcome::AddressTaken {
+                GroupOrder::Start | GroupOrder::Restart => GroupOutcome::AddressTaken {
                     claim: "10.0.0.1 is at 02:00:00:00:00:01".to_owned(),
                 },
                 GroupOrder::Stop => GroupOutcome::Stopped,

@@ -211,7 +211,7 @@ impl Pair {
                                 resource: group.to_string(),
                                 code: 1,
                             },
-                            GroupOrder::Start => {
+                            GroupOrder::Start | GroupOrder::Restart => {
                                 self.sides[to].runs.insert(group.to_string());
                                 GroupOutcome::Started
                             }

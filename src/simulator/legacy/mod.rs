@@ -256,6 +256,8 @@ impl LegacyNode {
             Event::Tick
             | Event::KeysRead(_)
             | Event::AddressesSeen { .. }
+            | Event::MonitorsSay { .. }
+            | Event::FailuresCleared(_)
             | Event::FreezeRequested
             | Event::ThawRequested
             | Event::FenceAnswered { .. }

@@ -66,6 +66,21 @@ impl GroupTable {
         self.set_trouble(key, Trouble::unclear(now));
     }
 
+    /// Restarts did not help a resource of the group, and it is stopped.
+    pub(in crate::resources) fn stopped_for_good(&mut self, key: &GroupKey, now: Monotonic) {
+        self.set_trouble(key, Trouble::stays_down(now));
+    }
+
+    /// Whether the group was stopped for that.
+    pub(in crate::resources) fn stays_down(&self, key: &GroupKey) -> bool {
+        self.trouble(key).is_some_and(Trouble::is_for_good)
+    }
+
+    /// All such groups.
+    pub(in crate::resources) fn down_for_good(&self) -> impl Iterator<Item = &GroupKey> {
+        self.rows.keys().filter(|key| self.stays_down(key))
+    }
+
     fn set_trouble(&mut self, key: &GroupKey, trouble: Trouble) {
         if let Some(row) = self.rows.get_mut(key) {
             row.trouble = Some(trouble);
@@ -109,7 +124,9 @@ impl GroupTable {
     /// Groups about which something is to be done by now, by their keys, and whether each may move.
     pub(in crate::resources) fn in_trouble(&self, now: Monotonic) -> Vec<(GroupKey, bool)> {
         let due = |(key, row): (&GroupKey, &super::Row)| {
-            let trouble = row.trouble.filter(|trouble| trouble.at() <= now)?;
+            let trouble = row
+                .trouble
+                .filter(|it| it.at() <= now && !it.is_for_good())?;
             Some((key.clone(), trouble.may_move()))
         };
         self.rows.iter().filter_map(due).collect()
@@ -118,13 +135,15 @@ impl GroupTable {
     /// When something is to be done about the first group.
     pub(in crate::resources) fn trouble_deadline(&self) -> Option<Monotonic> {
         let troubles = self.rows.values().filter_map(|row| row.trouble);
+        let troubles = troubles.filter(|trouble| !trouble.is_for_good());
         troubles.map(|trouble| trouble.at()).min()
     }
 
     /// Whether a group that is held and does not run may be tried again by now.
     pub(in crate::resources) fn is_due(&self, key: &GroupKey, now: Monotonic) -> bool {
         let trouble = self.trouble(key);
-        !self.runs(key) && trouble.is_none_or(|trouble| trouble.at() <= now)
+        let due = |trouble: &Trouble| trouble.at() <= now && !trouble.is_for_good();
+        !self.runs(key) && trouble.is_none_or(due)
     }
 
     /// Whether another host has the address of the group.

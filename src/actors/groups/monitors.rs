@@ -1,0 +1,223 @@
+//! The monitors of all groups: when their checks may run, and what is shown of them.
+//!
+//! | When | What |
+//! |---|---|
+//! | each second, while the node is settled | groups that run here and have no order in hand may begin a check that is due |
+//! | the node is frozen | what they want is wanted no more |
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::WeakRecipient;
+use actix::prelude::*;
+
+use super::GroupsActor;
+use crate::actors::messages::{AskSettled, ClearFailures, NoteAilment};
+use crate::actors::own_beats::OwnBeats;
+use crate::actors::resource_group::{
+    CheckNow, CheckOf, ForgetFailures, MayCheck, PauseChecks, Watched,
+};
+use crate::actors::shared::Shared;
+use crate::clients::control::{CheckReport, MonitorState, MonitorView};
+use crate::clock::Monotonic;
+use crate::config::Config;
+use crate::config::monitors::{self, MonitorSettings};
+use crate::policy::monitor::{Answer, Monitor, Monitors, Standing};
+use crate::protocol::group::GroupKey;
+
+/// Pause between two looks at what is due.
+const EACH: Duration = Duration::from_secs(1);
+
+/// The monitors of all groups.
+pub struct MonitorSetup {
+    /// Of each group that has some.
+    pub watched: BTreeMap<GroupKey, Watched>,
+    /// Told what a person says.
+    pub clears: Option<WeakRecipient<ClearFailures>>,
+}
+
+impl MonitorSetup {
+    /// By the settings.
+    #[must_use]
+    pub fn of(
+        config: &Config,
+        beats: &Shared<OwnBeats>,
+        says: &WeakRecipient<NoteAilment>,
+        clears: WeakRecipient<ClearFailures>,
+    ) -> Self {
+        let late = config.timing.warntime / 2;
+        let watched = |(key, list): (GroupKey, Vec<(String, MonitorSettings)>)| {
+            let monitor =
+                |(word, it): &(String, MonitorSettings)| Monitor::new(word.clone(), it.rules);
+            let check = |(word, it): &(String, MonitorSettings)| CheckOf {
+                word: word.clone(),
+                check: it.check.clone(),
+                limit: it.timeout,
+            };
+            let monitors = Monitors::new(key.to_string(), list.iter().map(monitor).collect());
+            let watched = Watched {
+                monitors: Shared::new(monitors),
+                checks: Arc::new(list.iter().map(check).collect()),
+                says: says.clone(),
+                beats: beats.clone(),
+                late,
+            };
+            (key, watched)
+        };
+        let all = monitors::by_group(&config.settings.monitors, &config.groups);
+        Self {
+            watched: all.into_iter().map(watched).collect(),
+            clears: Some(clears),
+        }
+    }
+
+    /// None.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            watched: BTreeMap::new(),
+            clears: None,
+        }
+    }
+
+    /// What is shown of the monitors of a group.
+    pub(super) fn view(&self, key: &GroupKey, now: Monotonic) -> Vec<MonitorView> {
+        let Some(watched) = self.watched.get(key) else {
+            return Vec::new();
+        };
+        watched.monitors.with(|monitors| {
+            let list = monitors.list().iter().zip(watched.checks.iter());
+            list.map(|(it, of)| view(it, of, now)).collect()
+        })
+    }
+}
+
+fn view(monitor: &Monitor, of: &CheckOf, now: Monotonic) -> MonitorView {
+    let rules = monitor.rules();
+    let (at, words) = match monitor.last() {
+        Some((at, Answer::Good)) => (Some(*at), None),
+        Some((at, Answer::Bad(words) | Answer::Unknown(words))) => (Some(*at), Some(words.clone())),
+        None => (None, None),
+    };
+    let ago = at.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX));
+    MonitorView {
+        resource: monitor.word().to_owned(),
+        check: of.check.to_string(),
+        timeout_s: of.limit.as_secs(),
+        state: match monitor.standing() {
+            Standing::Unchecked => MonitorState::Unchecked,
+            Standing::Good => MonitorState::Good,
+            Standing::Failing => MonitorState::Failing,
+            Standing::Unknown => MonitorState::Unknown,
+            Standing::NeverGood => MonitorState::NeverGood,
+            Standing::GivenUp => MonitorState::GivenUp,
+        },
+        checked_ms_ago: ago,
+        words,
+        bad_in_a_row: monitor.bad_in_a_row(),
+        failures_at: rules.failures,
+        failed: u64::try_from(monitor.failures(now)).unwrap_or(u64::MAX),
+        restarts: rules.restarts,
+        restart_window_s: rules.window.as_secs(),
+        then: rules.then.word().to_owned(),
+    }
+}
+
+/// Runs the checks of a group once, for people.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<CheckReport>, String>")]
+pub struct RunChecks(pub GroupKey);
+
+/// A person says that what failed in a group is repaired.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), String>")]
+pub struct ClearGroup(pub GroupKey);
+
+impl GroupsActor {
+    /// Lets checks begin, again and again.
+    pub(super) fn watch_resources(&mut self, ctx: &mut Context<Self>) {
+        if self.monitors.watched.is_empty() {
+            return;
+        }
+        if let Some(membership) = self.care.settled() {
+            let asked = membership.send(AskSettled).into_actor(self);
+            ctx.spawn(asked.map(|answer, act, _| {
+                if matches!(answer, Ok(Some(_))) {
+                    act.let_check();
+                }
+            }));
+        }
+        ctx.run_later(EACH, Self::watch_resources);
+    }
+
+    fn let_check(&self) {
+        self.ledger.with(|ledger| {
+            let watched = |it: &&super::Entry| self.monitors.watched.contains_key(&it.group.key);
+            let watched = self.entries.iter().filter(watched);
+            let settled = watched.filter(|it| it.is_settled_here(ledger));
+            settled.for_each(|entry| entry.actor.do_send(MayCheck));
+        });
+    }
+
+    /// The node is frozen.
+    pub(super) fn pause_checks(&self) {
+        let watched = |it: &&super::Entry| self.monitors.watched.contains_key(&it.group.key);
+        let watched = self.entries.iter().filter(watched);
+        watched.for_each(|entry| entry.actor.do_send(PauseChecks));
+    }
+
+    fn no_group(key: &GroupKey) -> String {
+        format!("haresources has no group {key}")
+    }
+}
+
+fn report((resource, check, answer): (String, String, Answer)) -> CheckReport {
+    let (answer, words) = match answer {
+        Answer::Good => ("good", None),
+        Answer::Bad(words) => ("bad", Some(words)),
+        Answer::Unknown(words) => ("unknown", Some(words)),
+    };
+    CheckReport {
+        resource,
+        check,
+        answer: answer.to_owned(),
+        words,
+    }
+}
+
+impl Handler<RunChecks> for GroupsActor {
+    type Result = ResponseFuture<Result<Vec<CheckReport>, String>>;
+
+    fn handle(&mut self, RunChecks(key): RunChecks, _: &mut Self::Context) -> Self::Result {
+        let watched = self.monitors.watched.contains_key(&key);
+        let Some(entry) = self.entry(&key) else {
+            return Box::pin(async move { Err(Self::no_group(&key)) });
+        };
+        let answer = entry.actor.send(CheckNow);
+        Box::pin(async move {
+            if !watched {
+                return Err(format!("group {key} has no [[monitor]] in systole.toml"));
+            }
+            match answer.await {
+                Ok(Some(answers)) => Ok(answers.into_iter().map(report).collect()),
+                Ok(None) => Err(format!("group {key} is being started or stopped")),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    }
+}
+
+impl Handler<ClearGroup> for GroupsActor {
+    type Result = Result<(), String>;
+
+    fn handle(&mut self, ClearGroup(key): ClearGroup, _: &mut Self::Context) -> Self::Result {
+        let entry = self.entry(&key).ok_or_else(|| Self::no_group(&key))?;
+        entry.actor.do_send(ForgetFailures);
+        let core = self.monitors.clears.as_ref();
+        let core = core.and_then(WeakRecipient::upgrade);
+        core.ok_or("membership does not answer")?
+            .do_send(ClearFailures(key));
+        Ok(())
+    }
+}

@@ -1,0 +1,269 @@
+//! One check of a monitored resource. It starts and stops nothing, and ends when an order comes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::operation::GroupRun;
+use super::worker::Worker;
+use crate::agents::child::{self, CallOff, ChildSpec, Ended, ExitReport, OutputTarget, Told};
+use crate::agents::script::{Operation, says_running};
+use crate::config::monitors::Check;
+use crate::net::service;
+use crate::policy::monitor::Answer;
+
+/// Most bytes of a check's output that are looked at: the last ones.
+const MAX_OUTPUT_BYTES: usize = 400;
+
+/// From TERM to KILL of a check that hangs, or that an order ends.
+const KILL_AFTER: Duration = Duration::from_millis(200);
+
+/// The script that judges a unit of systemd.
+const SYSTEMD: &str = "systemd";
+
+/// Both streams of a program are wanted.
+const BOTH: &str = "exec \"$0\" \"$@\" 2>&1";
+
+/// What came of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// It answered.
+    Answered(Answer),
+    /// It did not end in time: for people.
+    Late(String),
+}
+
+fn unknown(why: impl ToString) -> Checked {
+    Checked::Answered(Answer::Unknown(why.to_string()))
+}
+
+fn bad(why: impl ToString) -> Checked {
+    Checked::Answered(Answer::Bad(why.to_string()))
+}
+
+impl GroupRun {
+    /// Checks one resource word, once. Becomes `off` true, the check is ended.
+    pub(crate) async fn check(
+        &self,
+        word: &str,
+        check: &Check,
+        limit: Duration,
+        off: &CallOff,
+    ) -> Checked {
+        let asked = async {
+            match check {
+                Check::Status => self.check_status(word, limit, off).await,
+                Check::StatusWords => self.check_words(word, limit, off).await,
+                Check::Run(program) => {
+                    let spec = self.program(program, Vec::new(), limit, off);
+                    judge(&child::run(spec, None).await, limit)
+                }
+                Check::Tcp { host, port } => match service::connect(host, *port).await {
+                    Ok(()) => Checked::Answered(Answer::Good),
+                    Err(error) => bad(format!("no connection to port {port}: {error}")),
+                },
+                Check::Http { host, port, path } => match service::get(host, *port, path).await {
+                    Ok((200..=399, _)) => Checked::Answered(Answer::Good),
+                    Ok((_, line)) => bad(first_line(line.as_bytes())),
+                    Err(error) => bad(format!("no answer from port {port}: {error}")),
+                },
+            }
+        };
+        let by_network = matches!(check, Check::Tcp { .. } | Check::Http { .. });
+        // A program is ended by whoever watches it; only a disk that hangs lets it take longer.
+        let longest = if by_network {
+            limit
+        } else {
+            limit.saturating_add(Duration::from_secs(10))
+        };
+        let done = timeout(longest, asked).await;
+        done.unwrap_or_else(|_| Checked::Late(no_answer(limit)))
+    }
+
+    async fn check_status(&self, word: &str, limit: Duration, off: &CallOff) -> Checked {
+        let (path, call) = match self.context.worker(word).await {
+            Worker::Script { path, call } => (path, call),
+            Worker::Missing { name } => return unknown(format!("there is no script {name}")),
+            Worker::Native(_) | Worker::BadAddress(_) => return unknown("it is an address"),
+        };
+        let spec = self.program(&path, call.argv(Operation::Status), limit, off);
+        let report = child::run(spec, None).await;
+        if call.name == SYSTEMD && !report.overdue {
+            return judge_unit(&report);
+        }
+        judge(&report, limit)
+    }
+
+    async fn check_words(&self, word: &str, limit: Duration, off: &CallOff) -> Checked {
+        let Worker::Script { path, call } = self.context.worker(word).await else {
+            return unknown("there is no script for it");
+        };
+        let mut spec = self.program(&path, Vec::new(), limit, off);
+        spec.program = path;
+        spec.args = call.argv(Operation::Status);
+        let report = child::run(spec, None).await;
+        match report.ended {
+            _ if report.overdue => Checked::Late(no_answer(limit)),
+            Ended::Exited(_) if says_running(&report.stdout) => Checked::Answered(Answer::Good),
+            Ended::Exited(_) => bad(format!(
+                "its status does not say running: {}",
+                first_line(&report.stdout)
+            )),
+            _ => judge(&report, limit),
+        }
+    }
+
+    fn program(
+        &self,
+        program: &Path,
+        args: Vec<String>,
+        limit: Duration,
+        off: &CallOff,
+    ) -> ChildSpec {
+        let begin = [
+            "-c".to_owned(),
+            BOTH.to_owned(),
+            program.display().to_string(),
+        ];
+        ChildSpec {
+            program: PathBuf::from("/bin/sh"),
+            args: begin.into_iter().chain(args).collect(),
+            environment: Arc::clone(&self.context.environment),
+            directory: self.context.directory.clone(),
+            capture: true,
+            output: OutputTarget::default(),
+            limit,
+            kill_after: KILL_AFTER,
+            record: None,
+            last_words: false,
+            told: Some(Told {
+                input: Vec::new(),
+                hidden: Vec::new(),
+                call_off: off.clone(),
+            }),
+        }
+    }
+}
+
+fn no_answer(limit: Duration) -> String {
+    format!("no answer within {} s", limit.as_secs())
+}
+
+/// By the exit code.
+fn judge(report: &ExitReport, limit: Duration) -> Checked {
+    let words = first_line(&report.stdout);
+    let with = |text: String| match words.as_str() {
+        "" => text,
+        words => format!("{text}: {words}"),
+    };
+    match &report.ended {
+        _ if report.overdue => Checked::Late(no_answer(limit)),
+        Ended::Exited(0) => Checked::Answered(Answer::Good),
+        // The shell could not run it.
+        Ended::Exited(code @ (126 | 127)) => {
+            unknown(with(format!("the check cannot be run, exit code {code}")))
+        }
+        Ended::Exited(code) => bad(with(format!("exit code {code}"))),
+        Ended::Signaled(signal) => {
+            unknown(with(format!("the check was killed by signal {signal}")))
+        }
+        Ended::Stuck => Checked::Late("the check does not end when it is killed".to_owned()),
+        Ended::NotStarted { reason, .. } => unknown(format!("the check cannot be run: {reason}")),
+    }
+}
+
+/// By the state of the unit, which our script prints in brackets.
+fn judge_unit(report: &ExitReport) -> Checked {
+    let words = first_line(&report.stdout);
+    let state = words.split_once('(').and_then(|(_, it)| it.split_once(')'));
+    let state = state.map(|(state, _)| state);
+    match (&report.ended, state) {
+        (Ended::Exited(0), Some("active")) => Checked::Answered(Answer::Good),
+        (Ended::Exited(3), Some("inactive" | "failed")) => bad(words),
+        (Ended::Exited(_), Some(_)) => unknown(words),
+        (Ended::Exited(code), None) => unknown(format!("exit code {code}: {words}")),
+        _ => judge(report, Duration::ZERO),
+    }
+}
+
+/// The first line of the end of an output, without control characters.
+fn first_line(output: &[u8]) -> String {
+    let from = output.len().saturating_sub(MAX_OUTPUT_BYTES);
+    let end = output.get(from..).unwrap_or_default();
+    let text = String::from_utf8_lossy(end);
+    let mut lines = text.split(['\n', '\r']).map(str::trim);
+    let line = lines.find(|line| !line.is_empty()).unwrap_or_default();
+    line.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(ended: Ended, stdout: &str) -> ExitReport {
+        ExitReport {
+            ended,
+            overdue: false,
+            stdout: stdout.as_bytes().to_vec(),
+            said: None,
+        }
+    }
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn the_exit_code_counts_and_not_the_words() {
+        let good = Checked::Answered(Answer::Good);
+        let uptime = report(Ended::Exited(0), "mariadb-admin Ver 9.1\nUptime: 3\n");
+        assert_eq!(judge(&uptime, LIMIT), good);
+        for code in [1, 2, 3, 4, 7, 150] {
+            let running = report(Ended::Exited(code), "\nrunning, OK\nmore");
+            let says = format!("exit code {code}: running, OK");
+            assert_eq!(judge(&running, LIMIT), bad(says));
+        }
+        for code in [126, 127] {
+            let answer = judge(&report(Ended::Exited(code), ""), LIMIT);
+            assert!(matches!(answer, Checked::Answered(Answer::Unknown(_))));
+        }
+        let killed = judge(&report(Ended::Signaled(9), ""), LIMIT);
+        assert!(matches!(killed, Checked::Answered(Answer::Unknown(_))));
+        let overdue = ExitReport {
+            overdue: true,
+            ..report(Ended::Exited(0), "")
+        };
+        assert_eq!(
+            judge(&overdue, LIMIT),
+            Checked::Late("no answer within 5 s".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_unit_is_judged_by_its_state() {
+        let unit = |code, words| judge_unit(&report(Ended::Exited(code), words));
+        assert_eq!(
+            unit(0, "running (active)\n"),
+            Checked::Answered(Answer::Good)
+        );
+        assert_eq!(unit(3, "stopped (failed)\n"), bad("stopped (failed)"));
+        assert_eq!(unit(3, "stopped (inactive)\n"), bad("stopped (inactive)"));
+        for state in ["activating", "deactivating", "reloading", "refreshing"] {
+            let words = format!("running ({state})");
+            let answer = judge_unit(&report(Ended::Exited(0), &words));
+            assert_eq!(answer, unknown(&words));
+        }
+        let none = unit(
+            4,
+            "ERROR: systemd does not tell the state of nginx.service\n",
+        );
+        assert!(matches!(none, Checked::Answered(Answer::Unknown(_))));
+    }
+
+    #[test]
+    fn the_end_of_a_flood_is_looked_at() {
+        let flood = format!("{}\nlast \u{1b}[1mwords\n", "x".repeat(100_000));
+        assert_eq!(first_line(flood.as_bytes()).chars().count(), 200);
+        assert_eq!(first_line(b"\n\r\n  a\tb \nc"), "ab");
+    }
+}

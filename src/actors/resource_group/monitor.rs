@@ -1,0 +1,313 @@
+//! The monitors of a group: its checks run between its orders, one at a time, and an order ends the one in
+//! hand. What follows from an answer is decided in [`crate::policy::monitor`], and whether it may begin in the
+//! core.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::WeakRecipient;
+use actix::prelude::*;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use super::check::Checked;
+use super::log::log;
+use super::{ResourceGroupActor, Work};
+use crate::actors::messages::NoteAilment;
+use crate::actors::own_beats::OwnBeats;
+use crate::actors::shared::Shared;
+use crate::config::monitors::Check;
+use crate::notice::Severity;
+use crate::os::pressure;
+use crate::policy::monitor::{Answer, Lateness, Line, Monitors, late};
+use crate::protocol::event::GroupOutcome;
+use crate::protocol::monitor::Ailment;
+
+/// How long an order waits for the end of a check.
+const CHECK_ENDS: Duration = Duration::from_millis(500);
+
+/// How long a look at the pressure may take. It needs a helper thread.
+const LOOK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How a resource word is checked.
+#[derive(Debug, Clone)]
+pub struct CheckOf {
+    /// The word.
+    pub word: String,
+    /// How.
+    pub check: Check,
+    /// Longest run.
+    pub limit: Duration,
+}
+
+/// The monitors of a group, and what their checks need.
+#[derive(Clone)]
+pub struct Watched {
+    /// What is known, for whoever shows it.
+    pub monitors: Shared<Monitors>,
+    /// One for each of the monitors, in their order.
+    pub checks: Arc<Vec<CheckOf>>,
+    /// Told what the group wants.
+    pub says: WeakRecipient<NoteAilment>,
+    /// How late own heartbeats were.
+    pub beats: Shared<OwnBeats>,
+    /// How late one may be before a check that hangs says nothing.
+    pub late: Duration,
+}
+
+/// The group is settled here: its checks may run.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct MayCheck;
+
+/// The node is frozen: what was wanted is wanted no more.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct PauseChecks;
+
+/// A person has repaired it: no failure counts.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct ForgetFailures;
+
+/// Runs all checks once, for people. `None`: an order is in hand. Each with its word and its answer.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Option<Vec<(String, String, Answer)>>")]
+pub struct CheckNow;
+
+/// The monitors of the actor, and the check in hand.
+pub(super) struct Watching {
+    setup: Watched,
+    in_hand: Option<InHand>,
+    /// What the core was told last.
+    told: Option<Ailment>,
+}
+
+/// A check in hand.
+struct InHand {
+    task: SpawnHandle,
+    off: watch::Sender<bool>,
+    /// Received when nothing of it runs.
+    ended: oneshot::Receiver<()>,
+}
+
+impl Watching {
+    pub(super) const fn new(setup: Watched) -> Self {
+        Self {
+            setup,
+            in_hand: None,
+            told: None,
+        }
+    }
+}
+
+/// What an order waits for before its first script.
+#[derive(Default)]
+pub(super) struct CheckEnds(Option<oneshot::Receiver<()>>);
+
+impl CheckEnds {
+    /// Waits until nothing of the check runs any more, a short time at most.
+    pub(super) async fn wait(self) {
+        if let Some(ended) = self.0 {
+            let _ = timeout(CHECK_ENDS, ended).await;
+        }
+    }
+}
+
+impl ResourceGroupActor {
+    /// The resource from which a restart stops.
+    pub(super) fn restarts_from(&self) -> Option<String> {
+        let watching = self.watching.as_ref()?;
+        let monitors = &watching.setup.monitors;
+        monitors.with(|monitors| monitors.restarts_from().map(str::to_owned))
+    }
+
+    /// Ends the check in hand. `forget`: nothing that was wanted is wanted any more.
+    fn end_check(&mut self, ctx: &mut Context<Self>) -> CheckEnds {
+        let in_hand = self.watching.as_mut().and_then(|it| it.in_hand.take());
+        CheckEnds(in_hand.map(|InHand { task, off, ended }| {
+            // Its task only waits for the answer; whoever watches the program ends it.
+            off.send_replace(true);
+            ctx.cancel_future(task);
+            ended
+        }))
+    }
+
+    /// An order begins.
+    pub(super) fn checks_end(&mut self, ctx: &mut Context<Self>) -> CheckEnds {
+        self.end_check(ctx)
+    }
+
+    /// An order has ended, or the group runs on from an earlier life.
+    pub(super) fn checks_begin(&mut self) {
+        let runs = self
+            .last_outcome()
+            .is_none_or(|it| it == GroupOutcome::Started);
+        let now = self.clock.now().instant;
+        self.with_monitors(|monitors| {
+            if runs {
+                monitors.began(now);
+            } else {
+                monitors.ended();
+            }
+            Vec::new()
+        });
+    }
+
+    /// A restart has ended.
+    pub(super) fn was_restarted(&mut self, failed: Option<&str>) {
+        let now = self.clock.now().instant;
+        self.with_monitors(|monitors| monitors.restarted(failed, now));
+    }
+
+    /// Changes what is known, logs what follows, and tells the core what the group wants now.
+    fn with_monitors(&mut self, change: impl FnOnce(&mut Monitors) -> Vec<Line>) {
+        let Some(watching) = &mut self.watching else {
+            return;
+        };
+        let (lines, wants) = watching.setup.monitors.with(|monitors| {
+            let lines = change(monitors);
+            (lines, monitors.ailment())
+        });
+        for (severity, text) in lines {
+            log(severity, &text);
+        }
+        // A core that has begun anew knows nothing of it.
+        if watching.told != wants || wants.is_some() {
+            watching.told.clone_from(&wants);
+            if let Some(core) = watching.setup.says.upgrade() {
+                let group = self.group.key.clone();
+                core.do_send(NoteAilment { group, wants });
+            }
+        }
+    }
+
+    /// Whether checks may run.
+    fn may_check(&self) -> bool {
+        let runs = self.ran_before || self.last_outcome() == Some(GroupOutcome::Started);
+        self.work == Work::None && self.is_idle() && runs && !self.stopped && !self.bare.is_set()
+    }
+
+    fn next_check(&mut self, ctx: &mut Context<Self>) {
+        if !self.may_check() {
+            return;
+        }
+        let now = self.clock.now().instant;
+        let Some(watching) = self.watching.as_ref().filter(|it| it.in_hand.is_none()) else {
+            return;
+        };
+        let setup = watching.setup.clone();
+        let due = setup.monitors.with(|monitors| monitors.begin_check(now));
+        let Some((place, of)) = due.and_then(|at| Some((at, setup.checks.get(at)?.clone()))) else {
+            return;
+        };
+        let run = self.group_run();
+        let (off, call_off) = watch::channel(false);
+        let (answer, answered) = oneshot::channel();
+        let (ends, ended) = oneshot::channel();
+        let begun = self.clock.clone();
+        // It goes on to its end when an order comes: who ends a program has to wait for it.
+        actix_rt::spawn(async move {
+            let checked = run.check(&of.word, &of.check, of.limit, &call_off).await;
+            let _ = ends.send(());
+            let took = begun.now().instant.since(now);
+            let _ = answer.send(in_time(checked, took, &setup).await);
+        });
+        let task = ctx.spawn(answered.into_actor(self).map(move |answer, act, _| {
+            if let Some(watching) = &mut act.watching {
+                watching.in_hand = None;
+            }
+            if let (Ok(answer), true) = (answer, act.may_check()) {
+                let now = act.clock.now().instant;
+                act.with_monitors(|monitors| monitors.answered(place, answer, now));
+            }
+        }));
+        if let Some(watching) = &mut self.watching {
+            watching.in_hand = Some(InHand { task, off, ended });
+        }
+    }
+}
+
+/// The answer, if it did not come in time: by how late this node was itself.
+async fn in_time(checked: Checked, took: Duration, setup: &Watched) -> Answer {
+    let words = match checked {
+        Checked::Answered(answer) => return answer,
+        Checked::Late(words) => words,
+    };
+    let looked = tokio::task::spawn_blocking(pressure::highest);
+    let pressure = timeout(LOOK_PATIENCE, looked).await;
+    let seen = Lateness {
+        beat: setup.beats.with(|beats| beats.latest_within(took)),
+        limit: setup.late,
+        pressure: pressure.ok().and_then(Result::ok).flatten(),
+    };
+    late(&words, &seen)
+}
+
+impl Handler<MayCheck> for ResourceGroupActor {
+    type Result = ();
+
+    fn handle(&mut self, _: MayCheck, ctx: &mut Self::Context) {
+        self.next_check(ctx);
+    }
+}
+
+impl Handler<PauseChecks> for ResourceGroupActor {
+    type Result = ();
+
+    fn handle(&mut self, _: PauseChecks, ctx: &mut Self::Context) {
+        drop(self.end_check(ctx));
+        self.with_monitors(|monitors| {
+            monitors.pauses();
+            Vec::new()
+        });
+    }
+}
+
+impl Handler<ForgetFailures> for ResourceGroupActor {
+    type Result = ();
+
+    fn handle(&mut self, _: ForgetFailures, _: &mut Self::Context) {
+        self.with_monitors(|monitors| {
+            monitors.clear();
+            Vec::new()
+        });
+        let text = format!(
+            "monitor: the failures of group {} are forgotten",
+            self.group.key
+        );
+        log(Severity::Warn, &text);
+    }
+}
+
+impl Handler<CheckNow> for ResourceGroupActor {
+    type Result = ResponseFuture<Option<Vec<(String, String, Answer)>>>;
+
+    fn handle(&mut self, _: CheckNow, _: &mut Self::Context) -> Self::Result {
+        let idle = self.work == Work::None && self.is_idle();
+        let setup = self.watching.as_ref().map(|it| it.setup.clone());
+        let run = self.group_run();
+        let clock = self.clock.clone();
+        Box::pin(async move {
+            if !idle {
+                return None;
+            }
+            let mut answers = Vec::new();
+            let Some(setup) = setup else {
+                return Some(answers);
+            };
+            let (_off, call_off) = watch::channel(false);
+            for of in setup.checks.iter() {
+                let begun = clock.now().instant;
+                let checked = run.check(&of.word, &of.check, of.limit, &call_off).await;
+                let took = clock.now().instant.since(begun);
+                let answer = in_time(checked, took, &setup).await;
+                answers.push((of.word.clone(), of.check.to_string(), answer));
+            }
+            Some(answers)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

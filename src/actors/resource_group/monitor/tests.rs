@@ -1,0 +1,268 @@
+use std::fs;
+use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::super::tests::{Probe, Scripts};
+use super::*;
+use crate::actors::messages::{GroupCommand, GroupDone};
+use crate::actors::shared::SharedLedger;
+use crate::policy::monitor::Monitor;
+use crate::protocol::event::{GroupOrder, OrderId};
+use crate::protocol::group::{GroupKey, ResourceGroup};
+use crate::protocol::monitor::{MonitorRules, Then};
+use crate::protocol::name::NodeName;
+
+/// Stands for the core: collects what the group wants.
+struct Core(mpsc::UnboundedSender<Option<Ailment>>);
+
+impl Actor for Core {
+    type Context = Context<Self>;
+}
+
+impl Handler<NoteAilment> for Core {
+    type Result = ();
+
+    fn handle(&mut self, note: NoteAilment, _: &mut Self::Context) {
+        let _ = self.0.send(note.wants);
+    }
+}
+
+struct Fixture {
+    group: Addr<ResourceGroupActor>,
+    outcomes: mpsc::UnboundedReceiver<GroupDone>,
+    wants: mpsc::UnboundedReceiver<Option<Ailment>>,
+    last: Option<Ailment>,
+    monitors: Shared<Monitors>,
+    next: u64,
+    /// Keep them alive.
+    _others: (Addr<Probe>, Addr<Core>),
+}
+
+impl Fixture {
+    /// A group whose checks are always due, with `checks` of some of its words. One bad answer is a failure, and
+    /// one restart is tried.
+    fn new(scripts: &Scripts, resources: &str, checks: &[(&str, Check)]) -> Self {
+        scripts.haresources(&format!("alpha {resources}\n"));
+        let resources: Vec<String> = resources.split_whitespace().map(str::to_owned).collect();
+        let group = ResourceGroup {
+            key: GroupKey::new(&resources[0]),
+            owner: NodeName::new("alpha").expect("name"),
+            resources,
+        };
+        let rules = MonitorRules {
+            interval: Duration::ZERO,
+            failures: 1,
+            restarts: 1,
+            window: Duration::from_secs(3600),
+            then: Then::Move,
+        };
+        let monitor = |(word, _): &(&str, Check)| Monitor::new((*word).to_owned(), rules);
+        let check = |(word, check): &(&str, Check)| CheckOf {
+            word: (*word).to_owned(),
+            check: check.clone(),
+            limit: Duration::from_secs(60),
+        };
+        let list = checks.iter().map(monitor).collect();
+        let monitors = Shared::new(Monitors::new(group.key.to_string(), list));
+        let (sender, outcomes) = mpsc::unbounded_channel();
+        let probe = Probe::new(sender).start();
+        let (sender, wants) = mpsc::unbounded_channel();
+        let core = Core(sender).start();
+        let watched = Watched {
+            monitors: monitors.clone(),
+            checks: Arc::new(checks.iter().map(check).collect()),
+            says: core.downgrade().recipient(),
+            beats: Shared::new(OwnBeats::new(Duration::from_secs(1))),
+            late: Duration::from_secs(1),
+        };
+        let (done, may) = (probe.downgrade().recipient(), probe.downgrade().recipient());
+        let ledger = SharedLedger::default();
+        let actor = ResourceGroupActor::new(scripts.context(), group, ledger, done, may);
+        Self {
+            group: actor.watched(Some(watched)).start(),
+            outcomes,
+            wants,
+            last: None,
+            monitors,
+            next: 1,
+            _others: (probe, core),
+        }
+    }
+
+    async fn run(&mut self, what: GroupOrder) -> GroupOutcome {
+        let order = OrderId(self.next);
+        self.next += 1;
+        let group = GroupKey::new("good::a");
+        self.group.do_send(GroupCommand {
+            order,
+            group,
+            what,
+            careful: false,
+        });
+        let done = timeout(Duration::from_secs(20), self.outcomes.recv()).await;
+        done.expect("in time").expect("an outcome").outcome
+    }
+
+    /// Checks are begun until this is the last answer of the first monitor.
+    async fn checked(&self, good: bool) {
+        for _ in 0..1000 {
+            self.group.do_send(MayCheck);
+            sleep(Duration::from_millis(10)).await;
+            let is = self.monitors.with(|monitors| {
+                let last = monitors.list().first().and_then(|it| it.last());
+                last.map(|(_, answer)| *answer == Answer::Good)
+            });
+            if is == Some(good) {
+                return;
+            }
+        }
+        panic!("no such answer");
+    }
+
+    /// Waits until this is the last thing that was wanted.
+    async fn wants(&mut self, expected: Option<Ailment>) {
+        loop {
+            while let Ok(wants) = self.wants.try_recv() {
+                self.last = wants;
+            }
+            if self.last == expected {
+                return;
+            }
+            let more = timeout(Duration::from_secs(20), self.wants.recv()).await;
+            let more = more.unwrap_or_else(|_| panic!("{:?}", self.last));
+            self.last = more.expect("the actor lives");
+        }
+    }
+}
+
+fn ailment(restart: bool, gives_up: Option<Then>) -> Option<Ailment> {
+    Some(Ailment {
+        resource: "good::b".to_owned(),
+        restart,
+        gives_up,
+    })
+}
+
+use GroupOrder::{Restart, Start, Stop};
+
+#[actix::test]
+async fn what_died_is_restarted_with_what_stands_right_of_it() {
+    let scripts = Scripts::new();
+    let resources = "good::a good::b good::c";
+    let mut group = Fixture::new(&scripts, resources, &[("good::b", Check::Status)]);
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    group.checked(true).await;
+    group.wants(None).await;
+    scripts.calls();
+    fs::remove_file(scripts.file("state.good.b")).expect("b runs");
+    group.checked(false).await;
+    group.wants(ailment(true, None)).await;
+    assert_eq!(scripts.calls(), [""; 0], "the core has not ordered it");
+    assert_eq!(group.run(Restart).await, GroupOutcome::Started);
+    assert_eq!(
+        scripts.calls(),
+        ["good c stop", "good b stop", "good b start", "good c start"]
+    );
+    group.checked(true).await;
+    group.wants(None).await;
+    // The second failure is one too many.
+    fs::remove_file(scripts.file("state.good.b")).expect("b runs");
+    group.checked(false).await;
+    group.wants(ailment(false, Some(Then::Move))).await;
+    assert_eq!(group.run(Stop).await, GroupOutcome::Stopped);
+    group.wants(None).await;
+}
+
+#[actix::test]
+async fn a_restart_that_fails_leaves_the_rest_as_it_is() {
+    let scripts = Scripts::new();
+    scripts.resource(
+        "good",
+        "case $op in start) [ ! -f $root/broken ] || exit 7; touch $f;; stop) rm -f $f;; status) [ -f $f ] && echo running;; esac",
+    );
+    let resources = "good::a good::b good::c";
+    let mut group = Fixture::new(&scripts, resources, &[("good::b", Check::Status)]);
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    group.checked(true).await;
+    fs::remove_file(scripts.file("state.good.b")).expect("b runs");
+    group.checked(false).await;
+    scripts.calls();
+    fs::write(scripts.file("broken"), "").expect("broken");
+    assert_eq!(
+        group.run(Restart).await,
+        GroupOutcome::Started,
+        "it is held"
+    );
+    assert_eq!(
+        scripts.calls(),
+        ["good c stop", "good b stop", "good b start"]
+    );
+    group.wants(ailment(false, Some(Then::Move))).await;
+    // Somebody repairs it by hand: what stands right of it is started.
+    fs::remove_file(scripts.file("broken")).expect("broken");
+    fs::write(scripts.file("state.good.b"), "").expect("b");
+    group.checked(true).await;
+    group.wants(ailment(true, None)).await;
+    assert_eq!(group.run(Restart).await, GroupOutcome::Started);
+    assert_eq!(scripts.calls(), ["good c start"]);
+}
+
+#[actix::test]
+async fn an_order_ends_the_check_in_hand_and_nothing_is_checked_that_does_not_run() {
+    let scripts = Scripts::new();
+    let program: PathBuf = scripts.file("hangs");
+    scripts.script(&program, "echo $$ > $root/pid; exec sleep 4000");
+    let checks = [("good::b", Check::Run(program))];
+    let mut group = Fixture::new(&scripts, "good::a good::b", &checks);
+    group.group.do_send(MayCheck);
+    sleep(Duration::from_millis(50)).await;
+    assert!(!scripts.file("pid").exists(), "it does not run yet");
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    let pid = loop {
+        group.group.do_send(MayCheck);
+        sleep(Duration::from_millis(10)).await;
+        let pid = fs::read_to_string(scripts.file("pid")).unwrap_or_default();
+        if pid.ends_with('\n') {
+            break pid.trim().to_owned();
+        }
+    };
+    assert_eq!(group.run(Stop).await, GroupOutcome::Stopped);
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    while process.exists() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    group.wants(None).await;
+    assert_eq!(
+        scripts.calls(),
+        [
+            "good a start",
+            "good b start",
+            "hangs ",
+            "good b stop",
+            "good a stop"
+        ]
+    );
+}
+
+#[actix::test]
+async fn people_may_run_the_checks_of_a_group_that_does_not_run() {
+    let scripts = Scripts::new();
+    let checks = [("good::a", Check::Status), ("good::b", Check::StatusWords)];
+    let group = Fixture::new(&scripts, "good::a good::b", &checks);
+    fs::write(scripts.file("state.good.b"), "").expect("b");
+    let answers = group.group.send(CheckNow).await.expect("it lives");
+    let answers = answers.expect("no order is in hand");
+    let shown: Vec<String> = answers
+        .into_iter()
+        .map(|(word, check, answer)| format!("{word} {check} {answer:?}"))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "good::a status Bad(\"exit code 1\")",
+            "good::b status-words Good"
+        ]
+    );
+}
