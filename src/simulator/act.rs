@@ -126,6 +126,15 @@ pub enum Act {
     Remove { host: HostId, group: GroupId },
     /// The interface of all service addresses; 1: is down.
     Link { host: HostId, down: u64 },
+    /// The monitored part of a group that runs dies alone.
+    Dies { host: HostId, group: GroupId },
+    /// The check of a group; 0: is right, 1: always says dead, 2: has no answer, 3: is right, and the service dies
+    /// again after each start.
+    Lies {
+        host: HostId,
+        group: GroupId,
+        how: u64,
+    },
     /// Everything that is broken is repaired, and random losses and delays end.
     Peace,
 }
@@ -198,6 +207,8 @@ text_form! {
     "gate" Gate { host: host, cut: amount }
     "remove" Remove { host: host, group: group }
     "link" Link { host: host, down: amount }
+    "dies" Dies { host: host, group: group }
+    "lies" Lies { host: host, group: group, how: amount }
     "peace" Peace {}
 }
 

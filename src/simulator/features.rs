@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::protocol::message::Message;
+use crate::protocol::settings::AutoFailback;
 
 use super::act::Act;
 use super::chance::{Draws, stir};
@@ -52,6 +53,8 @@ pub struct Features {
     /// Somebody removes addresses, and interfaces go down. 1: a group goes to a node that tells that it can serve
     /// it; 2: to any. 0: nothing of this.
     pub guard: u64,
+    /// Services die alone, and their checks lie; each of our nodes has the real monitors.
+    pub monitors: bool,
     /// How the fencing devices behave.
     pub device: Option<Device>,
 }
@@ -80,6 +83,10 @@ impl Features {
             ipfail: plan.gate && has("ipfail", 50),
             mute: pure && has("mute", 25),
             guard: guard(&mut stream(kind, seed, "guard"), kind),
+            monitors: kind != Kind::Single
+                && plan.failback != AutoFailback::Legacy
+                && has("steps", 30)
+                && has("monitors", 40),
             device: (kind == Kind::Fencing)
                 .then(|| stream(kind, seed, "device").pick(&Device::ALL)),
         }
@@ -108,6 +115,9 @@ impl Features {
         if self.guard > 0 {
             interfaces(&mut stream(kind, seed, "interfaces"), plan, &mut acts);
         }
+        if self.monitors {
+            services(&mut stream(kind, seed, "services"), plan, &mut acts);
+        }
         acts.retain(|(when, _)| *when < FAULTS_END);
         acts
     }
@@ -129,6 +139,7 @@ impl Features {
             "ipfail" => self.ipfail = value == "yes",
             "mute" => self.mute = value == "yes",
             "guard" => self.guard = value.parse().ok().filter(|it| *it <= 2)?,
+            "monitors" => self.monitors = value == "yes",
             "device" => self.device = Some(Device::parse(value)?),
             "drift" => {
                 let (a, b) = value.split_once(',')?;
@@ -206,6 +217,47 @@ fn interfaces(draws: &mut Draws, plan: &Plan, acts: &mut Vec<(Micros, Act)>) {
             acts.push((at, Act::Link { host, down: 0 }));
         }
         when = at + draws.range(SECOND..25 * SECOND);
+    }
+}
+
+/// Services that die, once or again after each start, and checks that lie or hang, for a while.
+fn services(draws: &mut Draws, plan: &Plan, acts: &mut Vec<(Micros, Act)>) {
+    let mut when = draws.range(10 * SECOND..30 * SECOND);
+    while when < FAULTS_END {
+        let (host, group): (HostId, _) = (draws.index(2), draws.index(plan.groups.len()));
+        let mut at = when;
+        if draws.percent(60) {
+            for _ in 0..draws.range(1..4) {
+                acts.push((at, Act::Dies { host, group }));
+                at += draws.range(SECOND..15 * SECOND);
+            }
+        } else {
+            let how = draws.range(1..4);
+            acts.push((at, Act::Lies { host, group, how }));
+            if draws.percent(40) {
+                let host = host.other();
+                acts.push((at, Act::Lies { host, group, how }));
+                let end = at + draws.range(5 * SECOND..120 * SECOND);
+                acts.push((
+                    end,
+                    Act::Lies {
+                        host,
+                        group,
+                        how: 0,
+                    },
+                ));
+            }
+            at += draws.range(5 * SECOND..90 * SECOND);
+            acts.push((
+                at,
+                Act::Lies {
+                    host,
+                    group,
+                    how: 0,
+                },
+            ));
+        }
+        when = at + draws.range(SECOND..20 * SECOND);
     }
 }
 
@@ -329,6 +381,9 @@ impl fmt::Display for Features {
         }
         if self.guard > 0 {
             write!(f, " guard={}", self.guard)?;
+        }
+        if self.monitors {
+            write!(f, " monitors=yes")?;
         }
         if let Some(device) = self.device {
             write!(f, " device={}", device.word())?;

@@ -255,7 +255,9 @@ impl World {
         let h = &self.hosts[host];
         let model = &h.groups[group];
         let settled = h.kept.may_run.contains(&group) && !h.kept.in_hand.contains_key(&group);
-        settled && model.idle() && model.whole() && !model.bare
+        // A service that died alone takes no address with it.
+        let runs = model.whole() || self.plan.features.monitors && model.runs();
+        settled && model.idle() && runs && !model.bare
     }
 
     fn held_address(&self, group: GroupId) -> Held {

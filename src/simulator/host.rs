@@ -23,6 +23,7 @@ use super::guard::HostGuard;
 use super::ids::{GroupId, HostId, Key, Table};
 use super::ipfail::Client;
 use super::legacy::LegacyNode;
+use super::monitors::HostMonitors;
 use super::plan::{Plan, Program};
 use super::questions::Asks;
 use super::queue::{Happening, Life, Ordered};
@@ -104,6 +105,7 @@ pub struct Host {
     pub(crate) taken: BTreeSet<GroupId>,
     pub(crate) asks: Asks,
     pub(crate) guard: HostGuard,
+    pub(crate) monitors: HostMonitors,
     /// When the last order of each group was given.
     pub(crate) ordered_at: BTreeMap<GroupId, Micros>,
     /// When it last lost its power.
@@ -165,6 +167,7 @@ impl Host {
             taken: BTreeSet::new(),
             asks: Asks::default(),
             guard: HostGuard::default(),
+            monitors: HostMonitors::default(),
             ordered_at: BTreeMap::new(),
             powered_at: 0,
             thawed_at: 0,
@@ -256,6 +259,7 @@ impl World {
         self.perform(host, actions);
         self.measure_device(host);
         self.guard_begins(host);
+        self.monitors_begin(host);
     }
 
     /// A power cut: processes, scripts and resources have ended.
@@ -483,6 +487,11 @@ impl World {
                 let of = self.hosts.find(|h| *h.name.as_str() == node);
                 if let Some(of) = of {
                     self.judge.mark_given_up(host, of);
+                }
+            }
+            Action::Notice(Notice::OtherWarn { text }) => {
+                if text.starts_with("restarts did not help") {
+                    self.monitors_see_offer(host);
                 }
             }
             Action::SignWith(_)

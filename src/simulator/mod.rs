@@ -47,6 +47,7 @@ pub mod ids;
 mod ipfail;
 pub mod judge;
 pub mod legacy;
+mod monitors;
 pub mod network;
 pub mod observer;
 mod orders;

@@ -23,6 +23,9 @@ impl World {
         }
         self.orders.push((now, host, group, ordered.what));
         self.hosts[host].ordered_at.insert(group, now);
+        if ordered.what == GroupOrder::Stop {
+            self.monitors_see_stop(host, group);
+        }
         if ordered.what == GroupOrder::Start {
             let h = &self.hosts[host];
             // Messages that waited there during the suspension are old.
@@ -170,7 +173,8 @@ impl World {
             let capable = capable && !self.is_lost_by_legacy(group);
             self.judge.look_at_group(group, capable, now);
             for host in self.plan.hosts() {
-                let word = self.word(host, group);
+                let half = self.may_be_half(host, group);
+                let word = self.word(host, group, half);
                 self.judge.look_at_word(host, group, word, now);
             }
         }
@@ -235,7 +239,7 @@ impl World {
                 .any(|h| h.node.as_ref().is_some_and(names))
     }
 
-    fn word(&self, host: HostId, group: GroupId) -> Word {
+    fn word(&self, host: HostId, group: GroupId, half: bool) -> Word {
         let h = &self.hosts[host];
         let Some(Daemon::Ours(node)) = &h.node else {
             return Word::Moves;
@@ -257,7 +261,7 @@ impl World {
         Word::Settled {
             holds: node.holding().has(side),
             runs: model.runs(),
-            whole: model.whole(),
+            whole: model.whole() || half,
             address: model.address
                 || node.is_cut_off()
                 || self.plan.gate

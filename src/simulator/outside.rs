@@ -31,11 +31,13 @@ impl World {
             Act::Clock { host, seconds } => self.hosts[host].wall_offset += seconds,
             Act::Standby { host, set } => {
                 self.excuse();
+                self.monitors_see_people();
                 let message = Message::new("ask_resources").with("rsc_hold", set_word(set));
                 self.inject(host, message.with("info", "me"));
             }
             Act::Takeover { host, set } => {
                 self.excuse();
+                self.monitors_see_people();
                 self.inject(
                     host,
                     Message::new("hb_takeover").with("rsc_hold", set_word(set)),
@@ -82,6 +84,8 @@ impl World {
             Act::Gate { host, cut } => self.hosts[host].gate_cut = cut != 0,
             Act::Remove { host, group } => self.remove_address(host, group),
             Act::Link { host, down } => self.set_link(host, down != 0),
+            Act::Dies { host, group } => self.service_dies(host, group),
+            Act::Lies { host, group, how } => self.check_lies(host, group, how),
             Act::Cut { .. }
             | Act::Cable { .. }
             | Act::Heal
@@ -120,6 +124,7 @@ impl World {
         }
         for host in self.plan.hosts() {
             self.set_link(host, false);
+            self.services_repaired(host);
             self.thaw_in_peace(host);
         }
     }

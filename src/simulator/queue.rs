@@ -158,6 +158,11 @@ pub(crate) enum Happening {
         process: u32,
         turn: Turn,
     },
+    /// The monitors of a host look at what is due.
+    Monitors {
+        host: HostId,
+        process: u32,
+    },
     Act(Act),
     /// The judge looks at what stands.
     Look,

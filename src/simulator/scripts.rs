@@ -62,7 +62,7 @@ impl GroupModel {
         self.up.get(part) == Some(&true)
     }
 
-    fn set(&mut self, part: usize, up: bool) {
+    pub(crate) fn set(&mut self, part: usize, up: bool) {
         if let Some(was) = self.up.get_mut(part) {
             *was = up;
         }
@@ -342,6 +342,7 @@ impl World {
     fn report(&mut self, host: HostId, ordered: Ordered, outcome: GroupOutcome) {
         self.note(format_args!("{host} {}: {outcome:?}", ordered.group));
         self.hosts[host].groups[ordered.group].told = Some((ordered, outcome.clone()));
+        self.monitors_hear(host, ordered, &outcome);
         let when = self.now + self.internal_delay(host);
         self.at(
             when,

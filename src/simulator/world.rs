@@ -141,6 +141,7 @@ impl World {
                 1 => UnservedMove::ToOneThatTells,
                 _ => UnservedMove::Always,
             },
+            monitors: self.monitor_windows(),
             fencing: FenceSettings {
                 reach: match self.plan.features.device {
                     Some(_) => Reach::Everybody,
@@ -229,6 +230,7 @@ impl World {
             | Happening::FenceSays { host, .. }
             | Happening::Ipfail { host, .. }
             | Happening::Guard { host, .. }
+            | Happening::Monitors { host, .. }
             | Happening::AskReload { host, .. }
             | Happening::Echo { host, .. }
             | Happening::TellAgain { host, .. }
@@ -277,6 +279,7 @@ impl World {
             Happening::AskReload { host, process, .. }
             | Happening::Injected { host, process, .. }
             | Happening::Guard { host, process, .. }
+            | Happening::Monitors { host, process }
             | Happening::StopAsked { host, process } => self.hosts[*host].life.process == *process,
             Happening::ScriptEnd { host, machine, .. } => self.hosts[*host].machine == *machine,
             Happening::Revive { host, machine } => {
@@ -363,6 +366,7 @@ impl World {
             } => self.fence_says(host, order, answer),
             Happening::Ipfail { host, process } => self.ipfail_turn(host, process),
             Happening::Guard { host, turn, .. } => self.guard(host, turn),
+            Happening::Monitors { host, .. } => self.monitors(host),
             Happening::Act(act) => self.act(act),
             Happening::Look => {
                 self.look();
