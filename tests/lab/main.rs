@@ -389,6 +389,13 @@ mod installation {
     }
     #[test]
     #[ignore = "lab: run by scripts/test"]
+    fn package_under_systemd() {
+        if !install::skipped("installation::package_under_systemd") {
+            package::under_systemd();
+        }
+    }
+    #[test]
+    #[ignore = "lab: run by scripts/test"]
     fn package_lintian() {
         if !install::skipped("installation::package_lintian") {
             package::lintian();

@@ -431,6 +431,67 @@ pub fn with_apt() {
     assert_eq!(lab.sh("node1", logs), "");
 }
 
+/// A node that runs as a unit of systemd: an upgrade leaves the unit as it is, the removal is refused
+/// meanwhile, and the legacy package can be installed afterwards.
+pub fn under_systemd() {
+    let lab = Lab::up(&["node1"], 1);
+    let Some(([legacy, _], [older, newer])) = all_packages(&lab) else {
+        return;
+    };
+    lab.private("node1");
+    if let Err(reason) = lab.attempt(&["systemd", lab.name(), "node1"]) {
+        return skip("installation::package_under_systemd", &reason);
+    }
+    let done = |(code, said): (i32, String)| assert_eq!(code, 0, "{said}");
+    let shows = |words: &str| lab.sh("node1", &format!("systemctl show {words} heartbeat"));
+    let serves = || {
+        lab.sh("node1", "ip -4 address show eth0")
+            .contains(ADDRESS_1)
+    };
+    let files = format!(
+        "cd /etc/ha.d && printf 'auth 1\\n1 crc\\n' >authkeys && chmod 600 authkeys &&
+         echo 'node1 {ADDRESS_1}/24/eth0' >haresources && printf '{ONE_NODE}' >ha.cf"
+    );
+    assert_eq!(lab.sh("node1", &files), "");
+    done(lab.dpkg("node1", &["-i", older]));
+    lab.sh(
+        "node1",
+        "ln -s /lib/systemd/system/heartbeat.service /run/units/; systemctl daemon-reload",
+    );
+    assert_eq!(lab.sh("node1", "systemctl start heartbeat"), "");
+    wait_until(LONG, "it serves", serves);
+    let run = shows("-p MainPID -p InvocationID -p ActiveState -p ActiveEnterTimestampMonotonic");
+    assert!(run.contains("ActiveState=active"), "{run}");
+    let goes_on = || {
+        let now =
+            shows("-p MainPID -p InvocationID -p ActiveState -p ActiveEnterTimestampMonotonic");
+        assert_eq!(now, run);
+        assert!(serves());
+        assert_eq!(shows("-P NeedDaemonReload").trim(), "no");
+    };
+    done(lab.dpkg("node1", &["-i", newer]));
+    goes_on();
+    let (code, said) = lab.dpkg("node1", &["-r", "systole"]);
+    assert_ne!(code, 0, "{said}");
+    goes_on();
+    assert_eq!(lab.sh("node1", "systemctl stop heartbeat"), "");
+    done(lab.dpkg("node1", &["-r", "systole"]));
+    // The legacy preinst stops the unit that systemd makes of the init script that is left.
+    let generated = lab.sh(
+        "node1",
+        "rm /run/units/heartbeat.service; mkdir /run/made; cd /run/made
+         /lib/systemd/system-generators/systemd-sysv-generator . . . 2>&1
+         cp heartbeat.service /run/units/ && systemctl daemon-reload",
+    );
+    assert_eq!(generated, "");
+    done(lab.dpkg("node1", &["-i", &legacy]));
+    assert_eq!(lab.sh("node1", "dpkg -V heartbeat"), "");
+}
+
+/// The ha.cf of [`under_systemd`].
+const ONE_NODE: &str = "logfile /var/log/ha-log\\nlogfacility none\\nrealtime off\\nkeepalive 200ms\\n\
+    deadtime 1\\ninitdead 3\\nauto_failback on\\nbcast eth0\\nnode node1 node2\\n";
+
 /// lintian finds no error and no warning that is not overridden with its reason.
 pub fn lintian() {
     if !Path::new("/usr/bin/lintian").exists() {
