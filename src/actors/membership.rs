@@ -593,6 +593,8 @@ impl Supervised for MembershipActor {
             frozen: self.node.frozen(),
             unknown: false,
             unfenced: self.node.unfenced(),
+            // The groups know it themselves.
+            proven: std::collections::BTreeMap::new(),
         };
         for order in self.last_told.another_core(&resume.unfenced) {
             self.tell_root(RootEvent::CallOffFence(CallOffFence { order }));

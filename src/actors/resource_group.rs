@@ -264,7 +264,9 @@ impl Actor for ResourceGroupActor {
         self.next(ctx);
         if self.ran_before || self.last_outcome() == Some(GroupOutcome::Started) && self.is_idle() {
             self.begin_to_keep(ctx);
-            self.checks_begin();
+        }
+        if self.ran_before {
+            self.checks_go_on();
         }
     }
 }
@@ -273,6 +275,7 @@ impl Supervised for ResourceGroupActor {
     fn restarting(&mut self, _: &mut Self::Context) {
         self.work = Work::None;
         self.cared = care::Cared::default();
+        self.forget_check();
     }
 }
 

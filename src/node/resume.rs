@@ -1,6 +1,8 @@
 //! How a node goes on where another process, or another core of this one, ended: what that left
 //! ([`Resume`]), and what a node has to leave all the time ([`Duty`]).
 
+use std::collections::BTreeMap;
+
 use super::Node;
 use crate::protocol::group::GroupKey;
 use crate::protocol::membership::Identity;
@@ -36,6 +38,8 @@ pub struct Resume {
     pub unknown: bool,
     /// Dead nodes that were to be fenced before their groups are taken over.
     pub unfenced: Vec<NodeName>,
+    /// The checks of each group that were good since its last start: only those may act.
+    pub proven: BTreeMap<GroupKey, Vec<String>>,
 }
 
 impl Resume {
@@ -103,6 +107,7 @@ impl Node {
             frozen,
             unknown: _,
             unfenced,
+            proven: _,
         } = resume.clone();
         // Without reports no half is held, and groups run all the same.
         let by_key = settings.auto_failback == AutoFailback::Legacy;

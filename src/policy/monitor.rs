@@ -5,6 +5,7 @@
 //! | Comes | Then |
 //! |---|---|
 //! | the group was started | the first check after `interval`; an answer that is not good acts on nothing before one was good |
+//! | it runs on from an earlier life of the daemon | the same; what was good in that life counts |
 //! | an order for the group | no check, and what was wanted is wanted no more |
 //! | good | all is well: what was wanted is wanted no more |
 //! | unknown | nothing; WARN when it is so `failures` times in a row |
@@ -329,7 +330,7 @@ impl Monitors {
         &self.list
     }
 
-    /// The group was started, or runs on from an earlier life of the daemon.
+    /// The group was started.
     pub fn began(&mut self, now: Monotonic) {
         for it in &mut self.list {
             it.rests();
@@ -340,6 +341,25 @@ impl Monitors {
             it.given_up = None;
             it.last = None;
         }
+    }
+
+    /// It runs on from an earlier life of the daemon. `proven`: the places of the checks that were good since its
+    /// start.
+    pub fn goes_on(&mut self, proven: &[usize], now: Monotonic) {
+        self.began(now);
+        for place in proven {
+            if let Some(it) = self.list.get_mut(*place) {
+                it.proven = true;
+            }
+        }
+    }
+
+    /// The places of the checks that were good since the start of the group.
+    #[must_use]
+    pub fn proven(&self) -> Vec<usize> {
+        let list = self.list.iter().enumerate();
+        let proven = list.filter(|(_, it)| it.proven && it.due.is_some());
+        proven.map(|(place, _)| place).collect()
     }
 
     /// An order for the group begins, or nobody may look: what was wanted is wanted no more.

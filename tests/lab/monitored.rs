@@ -199,7 +199,9 @@ fn in_doubt(kinds: [Kind; 2]) {
     assert_eq!(starts(), 1, "a killed daemon restarts nothing");
     assert_eq!(count(&pair.lab, "node1", "start", "never"), 1);
 
+    // What it knew of the checks counts for the next one: the unit dies in the moment of the daemon.
     unit("failed");
+    pair.lab.sh("node1", "kill -9 $(cat /run/heartbeat.pid)");
     wait_until(
         LONG,
         "it is restarted, with what stands right of it",
@@ -224,4 +226,38 @@ fn in_doubt(kinds: [Kind; 2]) {
 #[ignore = "lab: run by scripts/test"]
 fn what_is_in_doubt_acts_on_nothing() {
     run("monitored::in_doubt", OURS_OURS, in_doubt);
+}
+
+/// With `then = "stop"` the group is stopped and stays down, on both nodes, until a person says that it is repaired.
+fn stopped(kinds: [Kind; 2]) {
+    let settings = "[[monitor]]\nresource = \"service\"\ninterval_s = 1\nfailures = 1\nrestarts = 0\nthen = \"stop\"\n";
+    let pair = pair(kinds, "dummy::a service::web", settings);
+    pair.start_settled();
+    wait_state(&pair, "node1", "good");
+    dies(&pair, "node1");
+    pair.wait_log_count(
+        "node1",
+        "is stopped and stays down, because restarts did not help service::web",
+        1,
+    );
+    wait_until(LONG, "it is stopped", || {
+        count(&pair.lab, "node1", "stop", "a") == 1
+    });
+    sleep(Duration::from_secs(3));
+    assert!(pair.owners(ADDRESS_1).is_empty());
+    let status = systole(&pair, "node1", "status; true");
+    assert!(
+        status.contains(&format!("systole clear {GROUP} starts it")),
+        "{status}"
+    );
+    systole(&pair, "node1", &format!("clear {GROUP}"));
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    wait_state(&pair, "node1", "good");
+    assert_eq!(count(&pair.lab, "node2", "start", "a"), 0);
+}
+
+#[test]
+#[ignore = "lab: run by scripts/test"]
+fn a_group_is_stopped_until_a_person_clears_it() {
+    run("monitored::stopped", OURS_OURS, stopped);
 }

@@ -2,7 +2,7 @@
 //! and after it has stopped, so that a group that may run is always named. The file is in memory
 //! (`/run`) and the main thread writes it: the heartbeat path never waits for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::actors::messages::{GroupCommand, GroupDone};
@@ -10,6 +10,7 @@ use crate::actors::shared::SharedLedger;
 use crate::node::ledger::{Ledger, Order};
 use crate::node::resume::{Duty, Resume};
 use crate::process::handover::{Called, NodeState, StateFile};
+use crate::protocol::event::GroupOrder;
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::name::NodeName;
 use crate::resources::holding::HoldingSet;
@@ -65,6 +66,10 @@ impl HeldFile {
         }
         let starts = given.what.starts();
         self.write(|state| {
+            if given.what != GroupOrder::Restart {
+                // Only what is good since the next start counts then.
+                state.proven.remove(group.as_str());
+            }
             let noted = state.group(group);
             noted.whose = match noted.whose {
                 Some(Whose::Left) => Some(Whose::Other),
@@ -98,6 +103,16 @@ impl HeldFile {
         if self.duty != duty {
             self.duty = duty.clone();
             self.write(|state| state.set_duty(duty));
+        }
+    }
+
+    /// Records which checks of each group were good since its last start.
+    pub fn proven(&mut self, proven: &BTreeMap<GroupKey, Vec<String>>) {
+        let known = &self.file.state().proven;
+        let same =
+            |(key, checks): (&GroupKey, &Vec<String>)| known.get(key.as_str()) == Some(checks);
+        if known.len() != proven.len() || !proven.iter().all(same) {
+            self.write(|state| state.set_proven(proven));
         }
     }
 

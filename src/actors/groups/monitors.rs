@@ -38,10 +38,11 @@ pub struct MonitorSetup {
 }
 
 impl MonitorSetup {
-    /// By the settings.
+    /// By the settings. `proven`: the checks of each group that were good in an earlier life of the daemon.
     #[must_use]
     pub fn of(
         config: &Config,
+        proven: &BTreeMap<GroupKey, Vec<String>>,
         beats: &Shared<OwnBeats>,
         says: &WeakRecipient<NoteAilment>,
         clears: WeakRecipient<ClearFailures>,
@@ -55,13 +56,19 @@ impl MonitorSetup {
                 check: it.check.clone(),
                 limit: it.timeout,
             };
+            let checks: Vec<CheckOf> = list.iter().map(check).collect();
+            let earlier = proven.get(&key).map_or(&[][..], Vec::as_slice);
+            let all = checks.iter().enumerate();
+            let known = all.filter(|(_, of)| earlier.contains(&name_of(of)));
+            let known = known.map(|(place, _)| place).collect();
             let monitors = Monitors::new(key.to_string(), list.iter().map(monitor).collect());
             let watched = Watched {
                 monitors: Shared::new(monitors),
-                checks: Arc::new(list.iter().map(check).collect()),
+                checks: Arc::new(checks),
                 says: says.clone(),
                 beats: beats.clone(),
                 late,
+                proven: known,
             };
             (key, watched)
         };
@@ -91,6 +98,11 @@ impl MonitorSetup {
             list.map(|(it, of)| view(it, of, now)).collect()
         })
     }
+}
+
+/// By which a check is known to the next process: another check of the same resource is another one.
+fn name_of(of: &CheckOf) -> String {
+    format!("{} {}", of.word, of.check)
 }
 
 fn view(monitor: &Monitor, of: &CheckOf, now: Monotonic) -> MonitorView {
@@ -146,6 +158,7 @@ impl GroupsActor {
                 if matches!(answer, Ok(Some(_))) {
                     act.let_check();
                 }
+                act.keep_proven();
             }));
         }
         ctx.run_later(EACH, Self::watch_resources);
@@ -158,6 +171,19 @@ impl GroupsActor {
             let settled = watched.filter(|it| it.is_settled_here(ledger));
             settled.for_each(|entry| entry.actor.do_send(MayCheck));
         });
+    }
+
+    /// Has written down for a successor which checks were good since the start of their group.
+    fn keep_proven(&self) {
+        let of = |(key, watched): (&GroupKey, &Watched)| {
+            let proven = watched.monitors.with(|monitors| monitors.proven());
+            let named = proven.into_iter();
+            let named = named.filter_map(|place| watched.checks.get(place).map(name_of));
+            let named: Vec<String> = named.collect();
+            (!named.is_empty()).then(|| (key.clone(), named))
+        };
+        let proven = self.monitors.watched.iter().filter_map(of).collect();
+        self.held.with(|held| held.proven(&proven));
     }
 
     /// The node is frozen.

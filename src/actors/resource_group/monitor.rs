@@ -53,6 +53,8 @@ pub struct Watched {
     pub beats: Shared<OwnBeats>,
     /// How late one may be before a check that hangs says nothing.
     pub late: Duration,
+    /// The checks that were good in an earlier life of the daemon, by their places.
+    pub proven: Vec<usize>,
 }
 
 /// The group is settled here: its checks may run.
@@ -138,7 +140,24 @@ impl ResourceGroupActor {
         self.end_check(ctx)
     }
 
-    /// An order has ended, or the group runs on from an earlier life.
+    /// The group runs on from an earlier life.
+    pub(super) fn checks_go_on(&mut self) {
+        let proven = self.watching.as_ref().map(|it| it.setup.proven.clone());
+        let now = self.clock.now().instant;
+        self.with_monitors(|monitors| {
+            monitors.goes_on(&proven.unwrap_or_default(), now);
+            Vec::new()
+        });
+    }
+
+    /// The actor begins anew: nobody waits for the check in hand.
+    pub(super) fn forget_check(&mut self) {
+        if let Some(watching) = &mut self.watching {
+            watching.in_hand = None;
+        }
+    }
+
+    /// An order has ended.
     pub(super) fn checks_begin(&mut self) {
         let runs = self
             .last_outcome()

@@ -186,6 +186,10 @@ impl RootActor {
             },
             monitors: MonitorSetup::of(
                 &config,
+                &resume
+                    .as_ref()
+                    .map(|it| it.proven.clone())
+                    .unwrap_or_default(),
                 &own_beats,
                 &membership.downgrade().recipient(),
                 membership.downgrade().recipient(),

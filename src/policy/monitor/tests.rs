@@ -219,3 +219,18 @@ fn a_check_that_hangs_is_bad_only_where_this_node_was_not_late_itself() {
         assert!(matches!(late("hangs", &late_itself), Answer::Unknown(_)));
     }
 }
+
+#[test]
+fn what_was_good_in_an_earlier_life_of_the_daemon_acts_and_nothing_else() {
+    let mut before = monitors(Then::Move);
+    before.answered(1, Answer::Good, at(10));
+    assert_eq!(before.proven(), [1]);
+    let mut after = monitors(Then::Move);
+    after.goes_on(&before.proven(), at(100));
+    assert_eq!(fails(&mut after, 0, 110).len(), 1);
+    assert_eq!(after.ailment(), None);
+    fails(&mut after, 1, 110);
+    assert!(after.ailment().unwrap().restart);
+    after.ended();
+    assert_eq!(after.proven(), [0; 0]);
+}

@@ -13,7 +13,7 @@ use crate::resources::left_open::OpenStandby;
 use crate::resources::owners::{Before, Whose};
 
 /// The version of the format that is written. Raise it when a field is added.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 
 /// The lowest version whose reader understands what is written. Raise it when the meaning of an
 /// existing field changes.
@@ -85,6 +85,9 @@ pub struct NodeState {
     /// Dead nodes that are to be fenced before their groups are taken over. Since version 5.
     #[serde(with = "node_names", skip_serializing_if = "Vec::is_empty")]
     pub unfenced: Vec<NodeName>,
+    /// The checks of each group that were good since its last start. Since version 6.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub proven: BTreeMap<String, Vec<String>>,
 }
 
 /// What a successor has to know about one group.
@@ -143,7 +146,9 @@ impl NodeState {
             watchdog: None,
             unfenced: resume.unfenced.clone(),
             groups: BTreeMap::new(),
+            proven: BTreeMap::new(),
         };
+        state.set_proven(&resume.proven);
         for group in groups {
             let whose = match group.owner == *local {
                 true if resume.came.contains(&group.key) => Whose::Came,
@@ -185,6 +190,14 @@ impl NodeState {
         self.to_go_home = to_go_home;
         self.failback_due = failback_due;
         self.unfenced = unfenced;
+    }
+
+    /// Exactly these checks were good since the last start of their group.
+    pub fn set_proven(&mut self, proven: &BTreeMap<GroupKey, Vec<String>>) {
+        let named = proven
+            .iter()
+            .map(|(key, checks)| (key.to_string(), checks.clone()));
+        self.proven = named.collect();
     }
 
     /// Exactly these groups are left to their owner, or ran on the other node.
@@ -288,6 +301,11 @@ impl NodeState {
             frozen: self.frozen,
             unknown: self.unknown,
             unfenced: self.unfenced.clone(),
+            proven: self
+                .proven
+                .iter()
+                .map(|(key, checks)| (GroupKey::new(key), checks.clone()))
+                .collect(),
         };
         match road {
             Road::InPlace | Road::Death => resume,
@@ -299,6 +317,7 @@ impl NodeState {
                 releases: false,
                 frozen: false,
                 unfenced: Vec::new(),
+                proven: BTreeMap::new(),
                 ..resume
             },
         }

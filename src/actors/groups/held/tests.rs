@@ -4,7 +4,6 @@ use std::path::Path;
 use super::*;
 use crate::process::handover::file::MAX_BYTES;
 use crate::process::handover::{self, Road};
-use crate::protocol::event::GroupOrder;
 use crate::protocol::event::{GroupOutcome, OrderId};
 use crate::resources::left_open::OpenStandby;
 

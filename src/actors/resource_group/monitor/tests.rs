@@ -76,6 +76,7 @@ impl Fixture {
             says: core.downgrade().recipient(),
             beats: Shared::new(OwnBeats::new(Duration::from_secs(1))),
             late: Duration::from_secs(1),
+            proven: Vec::new(),
         };
         let (done, may) = (probe.downgrade().recipient(), probe.downgrade().recipient());
         let ledger = SharedLedger::default();

@@ -86,7 +86,7 @@ fn the_json_counts_and_the_words_where_it_cannot_be_used() {
     for json in [
         "",
         "systole: state {\"readable_by\":1,\"state\":{\n",
-        "systole: state {\"readable_by\":6,\"state\":{\"holding\":\"all\"}}\n",
+        "systole: state {\"readable_by\":7,\"state\":{\"holding\":\"all\"}}\n",
     ] {
         let state = with(json).state().unwrap();
         assert_eq!(state.holding, HoldingSet::LOCAL, "{json}");

@@ -30,6 +30,7 @@ fn full() -> NodeState {
         replaces_itself: None,
         watchdog: None,
         unfenced: Vec::new(),
+        proven: BTreeMap::new(),
         groups: BTreeMap::new(),
     };
     *state.group(&GroupKey::new("10.0.0.1")) = GroupState {
@@ -59,7 +60,7 @@ fn the_json_of_version_2_is_what_it_was() {
         \"standby\":\"takes all beta 3ea.1f\",\"releases\":true,\"frozen\":true,\"to_go_home\":true,\
         \"failback_due\":true}}";
     assert_eq!(NodeState::from_json(text).unwrap(), full());
-    let text = text.replace("\"version\":2", "\"version\":5");
+    let text = text.replace("\"version\":2", "\"version\":6");
     assert_eq!(full().to_json().unwrap(), text);
     let third = NodeState {
         unknown: true,
@@ -85,15 +86,23 @@ fn the_json_of_version_2_is_what_it_was() {
     assert_eq!(fifth.to_json().unwrap(), text);
     assert_eq!(NodeState::from_json(&text).unwrap(), fifth);
     // What is no name of a node is left out.
-    let text = text.replace("[\"beta\"]", "[\"beta\",\"\",\"a b\"]");
-    assert_eq!(NodeState::from_json(&text).unwrap(), fifth);
+    let more = text.replace("[\"beta\"]", "[\"beta\",\"\",\"a b\"]");
+    assert_eq!(NodeState::from_json(&more).unwrap(), fifth);
+    let checks = vec!["web status".to_owned()];
+    let sixth = NodeState {
+        proven: BTreeMap::from([("10.0.0.1".to_owned(), checks)]),
+        ..fifth
+    };
+    let text = text.replace("]}}", "],\"proven\":{\"10.0.0.1\":[\"web status\"]}}}");
+    assert_eq!(sixth.to_json().unwrap(), text);
+    assert_eq!(NodeState::from_json(&text).unwrap(), sixth);
 }
 
 /// A program of version 1 wrote it.
 #[test]
 fn the_json_of_version_1_says_nothing_of_a_failback() {
     let text = full().to_json().unwrap();
-    let text = text.replace("\"version\":5", "\"version\":1");
+    let text = text.replace("\"version\":6", "\"version\":1");
     let text = text.replace(",\"failback_due\":true", "");
     let state = NodeState::from_json(&text).unwrap();
     let expected = NodeState {
@@ -123,7 +132,7 @@ fn what_is_missing_has_a_default_and_what_is_unknown_is_ignored() {
 #[test]
 fn what_would_be_misunderstood_is_refused_with_a_reason() {
     let why = |text: &str| NodeState::from_json(text).unwrap_err().to_string();
-    assert!(why(r#"{"version":9,"readable_by":6,"state":[1]}"#).contains("only version 6"));
+    assert!(why(r#"{"version":9,"readable_by":7,"state":[1]}"#).contains("only version 7"));
     assert!(why(r#"{"readable_by":1,"state":{"holding":"most"}}"#).contains("no set: \"most\""));
     assert!(why(r#"{"readable_by":1}"#).contains("missing field `state`"));
     assert!(why(r#"{"state":{}}"#).contains("readable_by"));
@@ -172,6 +181,7 @@ fn what_is_written_is_resumed() {
         standby: OpenStandby::from_text("takes all beta 3ea.1f"),
         releases: true,
         frozen: true,
+        proven: BTreeMap::from([(GroupKey::new("a"), vec!["web status".to_owned()])]),
         ..Resume::default()
     };
     let state = NodeState::begin(Called::default(), &alpha, &groups, Some(&resume));
@@ -183,6 +193,7 @@ fn what_is_written_is_resumed() {
         standby: None,
         releases: false,
         frozen: false,
+        proven: BTreeMap::new(),
         ..resume
     };
     assert_eq!(released, expected);
