@@ -227,6 +227,30 @@ case_memory() {
   table "memory, kB (memreserve: 6500 of it)" "resident, the daemon's processes" "locked address space" "guardian, resident"
 }
 
+# What a settled pair costs while nothing happens: times that its threads wake, and processor time, in half a minute.
+waked() { lab sh "$1" node1 'for p in $(pgrep -x "heartbeat|heartbeat-guard"); do for t in /proc/$p/task/*; do echo $(sed -n "s/^voluntary_ctxt_switches:\t//p" $t/status) $(cut -d" " -f1 $t/schedstat); done; done' | awk '{w += $1; n += $2} END {printf "%.0f %.0f", w, n}'; }
+case_idle() {
+  local kind name dead before after rows=()
+  for dead in 5000 500; do
+    for kind in ours legacy; do
+      name=bench-idle-$dead-$kind; make "$name" "node1 node2 client"
+      files "$name" "$kind" "$dead" "node1 $ADDRESS/24/eth0"
+      start_both "$name" "$kind"
+    done
+    # The last look that a start has (doctor, the first answers of the network) is over.
+    sleep 40
+    for kind in ours legacy; do
+      name=bench-idle-$dead-$kind
+      before=$(waked "$name"); sleep 30; after=$(waked "$name")
+      figure "keepalive $((dead / 5)) ms: wake-ups a second" "$kind" "$(awk -v a="$before" -v b="$after" 'BEGIN {split(a, x); split(b, y); print (y[1] - x[1]) / 30}')"
+      figure "keepalive $((dead / 5)) ms: % of a processor" "$kind" "$(awk -v a="$before" -v b="$after" 'BEGIN {split(a, x); split(b, y); print (y[2] - x[2]) / 3e8}')"
+    done
+    rows+=("keepalive $((dead / 5)) ms: wake-ups a second" "keepalive $((dead / 5)) ms: % of a processor")
+    for kind in ours legacy; do lab down "bench-idle-$dead-$kind"; done
+  done
+  table "a pair with nothing to do" "${rows[@]}"
+}
+
 # A group of 256 addresses: the owner dies.
 case_addresses() {
   local kind name seen watch turns=$((($1 + 3) / 4)) group

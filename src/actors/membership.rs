@@ -23,6 +23,7 @@ use crate::actors::messages::{
     PeerStatus, Received, RootEvent, RunHook, StopRequested, ToClients, ToGroups, Transmit,
     UpdateKeys,
 };
+use crate::actors::own_beats::OwnBeats;
 use crate::actors::supervise::{NotStarted, RestartPolicy};
 use crate::actors::watchdog::OwnBeat;
 use crate::clients::control::{FencesReport, NodeReport};
@@ -85,6 +86,8 @@ pub struct Outlets {
     pub interest: Interest,
     /// Own heartbeats, for the guardian.
     pub beats: Beats,
+    /// How late they were, for the monitors.
+    pub own_beats: OwnBeats,
     /// The same for the watchdog device, if there is one. Held, not upgraded for each heartbeat.
     pub watchdog: Option<Recipient<OwnBeat>>,
 }
@@ -341,13 +344,16 @@ impl MembershipActor {
             Action::StopClients => self.tell_root(RootEvent::StopClients),
             Action::OwnHeartbeat => {
                 self.at_beat = self.clock.evidence();
-                self.setup.outlets.beats.note();
+                let is_first = self.setup.outlets.beats.note();
+                self.setup.outlets.own_beats.beat();
                 if let Some(watchdog) = &self.setup.outlets.watchdog {
                     // While its driver lets it wait, earlier ones are there already.
                     let owes_release = self.node.owes_release();
                     let _ = watchdog.try_send(OwnBeat { owes_release });
                 }
-                self.tell_root(RootEvent::OwnHeartbeat);
+                if is_first {
+                    self.tell_root(RootEvent::FirstHeartbeat);
+                }
             }
             Action::GenerationTaken(generation) => {
                 self.setup.identity.generation = generation;

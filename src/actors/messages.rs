@@ -416,8 +416,8 @@ pub enum RootEvent {
     CommUp,
     /// Stop the respawned clients, last first. Answered by [`ClientsStopped`].
     StopClients,
-    /// The own heartbeat came back: the cluster thread works.
-    OwnHeartbeat,
+    /// The first own heartbeat of this process came back. The later ones are counted (`Beats`), and wake nobody.
+    FirstHeartbeat,
     /// The node now runs under this generation; make sure that the file on disk is ahead of it.
     GenerationTaken(Generation),
     /// Reset a node.

@@ -56,7 +56,6 @@ use crate::actors::messages::{
     AskPutBack, ClientsStopped, LoadAverage, RootEvent, StopRequested, TellAgain, ToClients,
     UpdateKeys,
 };
-use crate::actors::own_beats::OwnBeats;
 use crate::actors::ping::PingActor;
 use crate::actors::respawn::{Clients, FailfastDied};
 use crate::actors::shared::Shared;
@@ -87,8 +86,8 @@ use signals::{Signalled, Signals};
 /// before the disk must have followed.
 pub const GENERATIONS_AHEAD: u64 = 3;
 
-/// Pause between two reads of the load average, unless the keepalive is longer.
-const LOAD_PAUSE: Duration = Duration::from_secs(1);
+/// Pause between two reads of the load average, unless the keepalive is longer. The kernel computes it every five seconds.
+const LOAD_PAUSE: Duration = Duration::from_secs(5);
 
 /// Pause between two looks at the files.
 const TEND: Duration = Duration::from_secs(5);
@@ -121,7 +120,6 @@ pub struct RootActor {
     held: Shared<HeldFile>,
     /// Whether the cluster thread works.
     heartbeat_watch: heartbeat_watch::HeartbeatWatch,
-    own_beats: Shared<OwnBeats>,
     peers: peers::Peers,
     guardian: Link,
     log: HaLog,
@@ -416,11 +414,7 @@ impl Handler<RootEvent> for RootActor {
             RootEvent::CallOffFence(order) => {
                 self.when_written(ctx, move |fencing| fencing.do_send(order));
             }
-            RootEvent::OwnHeartbeat => {
-                self.heartbeat_watch.beat();
-                self.own_beats.with(OwnBeats::beat);
-                self.guardian.beats();
-            }
+            RootEvent::FirstHeartbeat => self.guardian.beats(),
         }
     }
 }

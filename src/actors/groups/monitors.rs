@@ -43,7 +43,7 @@ impl MonitorSetup {
     pub fn of(
         config: &Config,
         proven: &BTreeMap<GroupKey, Vec<String>>,
-        beats: &Shared<OwnBeats>,
+        beats: &OwnBeats,
         says: &WeakRecipient<NoteAilment>,
         clears: WeakRecipient<ClearFailures>,
     ) -> Self {

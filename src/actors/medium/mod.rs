@@ -11,6 +11,7 @@ mod heard;
 mod inlet;
 mod interface;
 mod ipv6;
+mod looks;
 mod mcast;
 mod opener;
 pub mod plan;
@@ -57,7 +58,8 @@ use counters::{Failures, SendErrors};
 use heard::Way;
 use inlet::Inlet;
 pub use interface::InterfaceState;
-use opener::{Asked, Look, Open};
+use looks::Looks;
+use opener::{Asked, Open};
 use plan::started_line;
 use reading::Reading;
 use receive::Heard;
@@ -65,9 +67,6 @@ use unpack::{Packed, Unpacking};
 
 /// Messages that a medium's mailbox holds; more are dropped. 64 beats are far beyond any use.
 const MAILBOX: usize = 64;
-
-/// Time between two looks at the interface.
-const WATCH: Duration = Duration::from_secs(1);
 
 /// Pause after the first failed opening; doubles up to [`MAX_RETRY`]. A change of the interface
 /// ends it at once.
@@ -144,6 +143,7 @@ pub struct MediumActor {
     opener: Addr<Opener>,
     /// It has not yet answered: the kernel may take its time.
     asked: Asked,
+    looks: Looks,
     /// Entered where something is said, not for every datagram.
     span: Span,
 }
@@ -203,38 +203,9 @@ impl MediumActor {
             failures: Failures::default(),
             opener: setup.opener,
             asked: Asked::default(),
+            looks: Looks::default(),
             clock,
         }
-    }
-
-    /// Has the interface looked at; comes back after [`WATCH`].
-    fn watch(&mut self, ctx: &mut Context<Self>) {
-        let _entered = self.span.clone().entered();
-        let now = self.clock.now().instant;
-        self.inlet.ledger.report(now);
-        if self.failures.stays_open(now) {
-            self.say_open();
-        }
-        if self.asked.is_to_be_said(now) {
-            notice::log(&Notice::OtherWarn {
-                text: format!(
-                    "interface {}: the kernel does not answer: no change of it is seen, and it is not opened",
-                    self.plan.interface
-                ),
-            });
-        }
-        if self.asked.look.is_none() {
-            self.asked.look = Some(now);
-            let look = self.opener.send(Look(Arc::clone(&self.plan)));
-            ctx.spawn(look.into_actor(self).map(|answer, medium, ctx| {
-                medium.asked.look = None;
-                medium.seen(
-                    answer.unwrap_or_else(|gone| Err(io::Error::other(gone))),
-                    ctx,
-                );
-            }));
-        }
-        ctx.run_later(WATCH, Self::watch);
     }
 
     /// Asks for sockets if what was `seen` is another interface than the one that they are for, or if a
@@ -269,6 +240,7 @@ impl MediumActor {
             }
         }
         self.asked.open = Some(self.clock.now().instant);
+        self.look_later(ctx);
         let open = self.opener.send(Open(Arc::clone(&self.plan)));
         ctx.spawn(open.into_actor(self).map(move |answer, medium, ctx| {
             medium.asked.open = None;
@@ -317,6 +289,7 @@ impl MediumActor {
         if let State::Open { reading, .. } = std::mem::replace(&mut self.state, state) {
             ctx.cancel_future(reading);
         }
+        self.look_later(ctx);
     }
 
     /// Begins to use open sockets.
@@ -464,6 +437,7 @@ impl Actor for MediumActor {
         self.inlet.clear();
         self.unpacking = Unpacking::default();
         self.asked = Asked::default();
+        self.looks = Looks::default();
         if let Some(opened) = self.opened.take()
             && let Err(error) = self.take(opened, ctx)
         {

@@ -2,14 +2,17 @@
 //! changes an interface: all need the lock that every change of any interface takes, and some drivers hold it
 //! for seconds. So it is done on a thread of its own. A medium asks, and goes on with what it has. A socket
 //! leaves its groups when it is closed, so that is done there too.
+//!
+//! The kernel tells this thread of each change of an interface, and it tells the media. So a medium that is
+//! open need not look again and again.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, Context, Handler, Message, MessageResult, Supervised};
+use actix::prelude::*;
 use actix_rt::Arbiter;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::interface::{self, InterfaceState};
 use super::plan::MediumPlan;
@@ -17,10 +20,21 @@ use super::sockets::{MediumError, OpenMedium, open};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::actors::threads;
 use crate::clock::Monotonic;
+use crate::net::news::Subscription;
 
 /// Looks at interfaces, opens sockets and closes them, one request after another.
-#[derive(Debug)]
-pub struct Opener(());
+#[derive(Debug, Default)]
+pub struct Opener {
+    /// Who has looked, and is told of changes.
+    media: Vec<Recipient<Changed>>,
+    /// The kernel's reports arrive.
+    subscribed: bool,
+    /// They will be told in a moment.
+    about_to_tell: bool,
+}
+
+/// Changes come in crowds: a medium is told once for all that come within this time.
+const CROWD: Duration = Duration::from_millis(100);
 
 /// Starts it on a thread of its own, which ends with the program; all media share it.
 #[must_use]
@@ -33,7 +47,9 @@ pub fn opener() -> Addr<Opener> {
             Arbiter::current()
         }
     };
-    supervise(&arbiter, RestartPolicy::new("opener"), |_| Opener(()))
+    supervise(&arbiter, RestartPolicy::new("opener"), |_| {
+        Opener::default()
+    })
 }
 
 /// How long an answer may take before that is said. An operation in the kernel that takes longer is a fault of a
@@ -58,10 +74,25 @@ impl Asked {
     }
 }
 
-/// Asks for the state of the interface of a plan.
+/// Asks for the state of the interface of a plan, and to be told when any interface changes.
 #[derive(Debug, Message)]
-#[rtype(result = "io::Result<Option<InterfaceState>>")]
-pub(super) struct Look(pub(super) Arc<MediumPlan>);
+#[rtype(result = "Seen")]
+pub(super) struct Look {
+    pub(super) plan: Arc<MediumPlan>,
+    pub(super) tell: Recipient<Changed>,
+}
+
+/// An interface, and whether the next change is told.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) found: io::Result<Option<InterfaceState>>,
+    pub(super) told_of_changes: bool,
+}
+
+/// An interface has changed, or an address of one.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub(super) struct Changed;
 
 /// Asks for the sockets of a plan.
 #[derive(Debug, Message)]
@@ -79,12 +110,67 @@ impl Actor for Opener {
 
 impl Supervised for Opener {}
 
+impl Opener {
+    /// Before a look: what changes after it is told.
+    fn subscribe(&mut self, ctx: &mut Context<Self>) {
+        if self.subscribed {
+            return;
+        }
+        let subscription = match Subscription::open() {
+            Ok(subscription) => subscription,
+            Err(error) => return debug!(%error, "changes of interfaces are not told"),
+        };
+        self.subscribed = true;
+        let own = ctx.address();
+        let read = async move {
+            while subscription.next().await.is_ok() {
+                own.do_send(Reported);
+            }
+        };
+        ctx.spawn(
+            read.into_actor(self)
+                .map(|(), opener, _| opener.subscribed = false),
+        );
+    }
+
+    fn tell(&mut self, _: &mut Context<Self>) {
+        self.about_to_tell = false;
+        self.media.retain(Recipient::connected);
+        for medium in &self.media {
+            // One whose mailbox is full looks by itself, later.
+            let _ = medium.try_send(Changed);
+        }
+    }
+}
+
+/// The kernel has reported something.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Reported;
+
+impl Handler<Reported> for Opener {
+    type Result = ();
+
+    fn handle(&mut self, Reported: Reported, ctx: &mut Self::Context) {
+        if !std::mem::replace(&mut self.about_to_tell, true) {
+            ctx.run_later(CROWD, Self::tell);
+        }
+    }
+}
+
 impl Handler<Look> for Opener {
     type Result = MessageResult<Look>;
 
-    fn handle(&mut self, Look(plan): Look, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Look { plan, tell }: Look, ctx: &mut Self::Context) -> Self::Result {
+        self.subscribe(ctx);
+        if !self.media.contains(&tell) {
+            self.media.push(tell);
+        }
         let found = interface::read(&plan.interface);
-        MessageResult(found.map(|it| it.map(|it| it.for_family(plan.receive.is_ipv6()))))
+        MessageResult(Seen {
+            found: found.map(|it| it.map(|it| it.for_family(plan.receive.is_ipv6()))),
+            told_of_changes: self.subscribed,
+        })
     }
 }
 

@@ -50,7 +50,7 @@ impl LastTold {
                 self.end = Some((event.clone(), now));
             }
             // Told from what is known anyhow, or nothing follows from it.
-            RootEvent::GenerationTaken(_) | RootEvent::OwnHeartbeat => {}
+            RootEvent::GenerationTaken(_) | RootEvent::FirstHeartbeat => {}
         }
     }
 

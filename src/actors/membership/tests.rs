@@ -154,6 +154,7 @@ fn host_with(settings: NodeSettings, number: u8, resume: Option<Resume>) -> Host
             root: root_recipient.downgrade(),
             interest: interest.clone(),
             beats: Beats::default(),
+            own_beats: OwnBeats::new(Duration::from_secs(1)),
             watchdog: None,
         },
     };

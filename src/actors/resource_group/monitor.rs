@@ -50,7 +50,7 @@ pub struct Watched {
     /// Told what the group wants.
     pub says: WeakRecipient<NoteAilment>,
     /// How late own heartbeats were.
-    pub beats: Shared<OwnBeats>,
+    pub beats: OwnBeats,
     /// How late one may be before a check that hangs says nothing.
     pub late: Duration,
     /// The checks that were good in an earlier life of the daemon, by their places.
@@ -256,7 +256,7 @@ async fn in_time(checked: Checked, took: Duration, setup: &Watched) -> Answer {
     let looked = tokio::task::spawn_blocking(pressure::highest);
     let pressure = timeout(LOOK_PATIENCE, looked).await;
     let seen = Lateness {
-        beat: setup.beats.with(|beats| beats.latest_within(took)),
+        beat: setup.beats.latest_within(took),
         limit: setup.late,
         pressure: pressure.ok().and_then(Result::ok).flatten(),
     };

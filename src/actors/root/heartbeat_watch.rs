@@ -6,10 +6,13 @@
 //!
 //! | Seen | Means |
 //! |---|---|
-//! | an own heartbeat came back | the cluster thread works: the count begins anew |
-//! | this check comes later than two pauses after the last | this thread was delayed as well, by the machine or because the process was suspended: no evidence, the count begins anew |
+//! | an own heartbeat came back since the last check | the cluster thread works: the count begins anew |
+//! | this check comes more than a pause too late | this thread was delayed as well, by the machine or because the process was suspended: no evidence, the count begins anew |
 //! | the cluster thread is ready to run and has used no processor time since the last check | it is starved and will catch up: the count begins anew |
 //! | none of these for longer than the dead time | it hangs (a lock, a disk, an endless loop), and the others have declared this node dead: soon after a start a legacy node waits two seconds longer, and takes over all the same when a heartbeat comes then |
+//!
+//! There are no pauses between the checks of a healthy thread: the next one comes when its last heartbeat is half a dead time old. From
+//! then on there is one in each eighth of it.
 //!
 //! A shorter limit would end daemons that only had a short delay. At the dead time nothing is lost
 //! by it, because the others take over then whatever we do. A thread that catches up later than
@@ -27,11 +30,12 @@ use actix::prelude::*;
 use super::RootActor;
 use crate::actors::messages::MoveAddresses;
 use crate::actors::threads::{self, Activity};
-use crate::clock::{Clock, Monotonic};
+use crate::clock::{self, Clock, Monotonic};
 use crate::notice::Severity;
+use crate::process::guardian::Beats;
 use crate::protocol::settings::Timing;
 
-/// Longest pause between two checks.
+/// Longest pause between two checks of a thread that may hang.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How many checks there are in a dead time, at least.
@@ -49,57 +53,80 @@ const FLUSH: Duration = Duration::from_millis(500);
 pub(super) struct HeartbeatWatch {
     clock: Clock,
     limit: Duration,
+    /// Between two checks of a thread that may hang.
     pause: Duration,
+    beats: Beats,
+    /// The last heartbeat that was seen.
+    seen: Option<Duration>,
     /// From when the silence counts; `None` before the first heartbeat.
     counted_from: Option<Monotonic>,
-    last_look: Option<Monotonic>,
+    /// When the next check has to be.
+    due: Option<Monotonic>,
     activity: Option<Activity>,
 }
 
 impl HeartbeatWatch {
-    pub(super) fn new(timing: &Timing) -> Self {
+    pub(super) fn new(timing: &Timing, beats: Beats) -> Self {
         let limit = timing.deadtime.max(timing.keepalive.saturating_mul(2));
         Self {
             clock: Clock::start(),
             limit,
             pause: (limit / LOOKS).min(LOOK),
+            beats,
+            seen: None,
             counted_from: None,
-            last_look: None,
+            due: None,
             activity: None,
         }
     }
 
-    /// An own heartbeat came back.
-    pub(super) fn beat(&mut self) {
-        let now = self.clock.now().instant;
-        self.counted_from = Some(now);
-    }
-
     /// Checks the cluster thread. `true`: it hangs.
     fn look(&mut self) -> bool {
-        self.judge(self.clock.now().instant, || threads::activity(c"cluster"))
+        let now = self.clock.now().instant;
+        let last = self.beats.last();
+        if last != self.seen {
+            self.seen = last;
+            let ago = last.map(|at| clock::since_boot().saturating_sub(at));
+            self.counted_from = ago.map(|ago| now - ago);
+        }
+        self.judge(now, || threads::activity(c"cluster"))
     }
 
     fn judge(&mut self, now: Monotonic, activity: impl FnOnce() -> Option<Activity>) -> bool {
-        let in_time = self
-            .last_look
-            .replace(now)
-            .is_some_and(|last| now.since(last) <= self.pause.saturating_mul(2));
-        let Some(from) = &mut self.counted_from else {
-            return false;
-        };
-        if now.since(*from) <= self.pause.saturating_mul(2) {
-            self.activity = None;
-            return false;
-        }
-        let before = std::mem::replace(&mut self.activity, activity());
-        let starved = self
-            .activity
-            .is_some_and(|thread| thread.ready && before == Some(thread));
-        if !in_time || starved {
-            *from = now;
-        }
-        now.since(*from) > self.limit
+        let in_time = self.due.is_some_and(|due| now.since(due) <= self.pause);
+        let hangs = self.counted_from.is_some_and(|from| {
+            if now.since(from) <= self.pause.saturating_mul(2) {
+                self.activity = None;
+                return false;
+            }
+            let before = std::mem::replace(&mut self.activity, activity());
+            let starved = self
+                .activity
+                .is_some_and(|thread| thread.ready && before == Some(thread));
+            if !in_time || starved {
+                self.counted_from = Some(now);
+                return false;
+            }
+            now.since(from) > self.limit
+        });
+        self.due = Some(now + self.until_next(now));
+        hangs
+    }
+
+    /// How long to wait for the next check.
+    fn pause_now(&self) -> Duration {
+        let now = self.clock.now().instant;
+        let left = self.due.map(|due| due.since(now));
+        left.unwrap_or_default().max(self.pause)
+    }
+
+    /// A thread that has sent a heartbeat lately is not checked before half of the dead time is over: a healthy node
+    /// does not wake for it.
+    fn until_next(&self, now: Monotonic) -> Duration {
+        let left = self
+            .counted_from
+            .map(|from| (self.limit / 2).saturating_sub(now.since(from)));
+        left.unwrap_or_default().max(self.pause)
     }
 }
 
@@ -112,7 +139,7 @@ impl RootActor {
             self.cluster_hangs(ctx);
             return;
         }
-        ctx.run_later(self.heartbeat_watch.pause, Self::watch_cluster);
+        ctx.run_later(self.heartbeat_watch.pause_now(), Self::watch_cluster);
     }
 
     fn cluster_hangs(&mut self, ctx: &mut Context<Self>) {
@@ -153,14 +180,15 @@ mod tests {
     const PAUSE_MS: u64 = 250;
 
     fn watch() -> HeartbeatWatch {
-        let mut watch = HeartbeatWatch::new(&Timing {
+        let timing = Timing {
             keepalive: Duration::from_millis(200),
             deadtime: Duration::from_secs(2),
             warntime: Duration::from_secs(1),
             initdead: Duration::from_secs(10),
             deadping: Duration::from_secs(2),
             max_rexmit_delay: Duration::from_millis(250),
-        });
+        };
+        let mut watch = HeartbeatWatch::new(&timing, Beats::default());
         watch.counted_from = Some(Monotonic::ZERO);
         watch
     }
@@ -204,6 +232,33 @@ mod tests {
         }
         watch.counted_from = None;
         assert_eq!(hangs_at(&mut watch, PAUSE_MS, |_| ASLEEP), None);
+    }
+
+    /// Beats every 200 ms until `silent_ms`, checked when a check is due: how many checks there were until then, and when it
+    /// counted as hanging.
+    fn checked_when_due(silent_ms: u64) -> (u32, u64) {
+        let mut watch = watch();
+        let (mut looks, mut at) = (0, 0);
+        loop {
+            let last = at.min(silent_ms) / 200 * 200;
+            watch.counted_from = Some(Monotonic::from_millis(last));
+            if watch.judge(Monotonic::from_millis(at), || Some(ASLEEP)) {
+                return (looks, at);
+            }
+            looks += u32::from(at < silent_ms);
+            let due = watch.due.unwrap();
+            at = u64::try_from(due.since_start().as_millis()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_healthy_thread_is_seldom_checked_and_one_that_hangs_is_found_in_time() {
+        for silent_ms in (60_000..62_000).step_by(10) {
+            let (looks, found_ms) = checked_when_due(silent_ms);
+            assert!(looks < 80, "{looks}");
+            let silence_ms = found_ms - silent_ms / 200 * 200;
+            assert!((2_001..=2_250).contains(&silence_ms), "{silence_ms}");
+        }
     }
 
     #[test]

@@ -146,8 +146,7 @@ impl RootActor {
             let known = |key: &GroupKey| config.groups.iter().any(|group| group.key == *key);
             resume.unknown || !resume.running.iter().all(known)
         });
-        let heartbeat_watch = heartbeat_watch::HeartbeatWatch::new(timing);
-        let own_beats = Shared::new(OwnBeats::new(timing.keepalive));
+        let own_beats = OwnBeats::new(timing.keepalive);
         let unfinished = resume.as_ref().map(|resume| resume.unfinished.clone());
         let unfinished = unfinished.unwrap_or_default();
         let here = Arbiter::current();
@@ -159,6 +158,7 @@ impl RootActor {
         } else {
             Beats::default()
         };
+        let heartbeat_watch = heartbeat_watch::HeartbeatWatch::new(timing, beats.clone());
         let not_started = membership::not_started(move || {
             if let Some(root) = gave_up.upgrade() {
                 root.do_send(MembershipGaveUp);
@@ -231,6 +231,7 @@ impl RootActor {
                 root: own.downgrade().recipient(),
                 interest,
                 beats,
+                own_beats,
                 watchdog: watchdog.clone().map(Addr::recipient),
             },
         };
@@ -377,7 +378,6 @@ impl RootActor {
             earlier_children,
             held,
             heartbeat_watch,
-            own_beats,
             peers: super::peers::Peers::default(),
             guardian,
             log,

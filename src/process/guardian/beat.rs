@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::word;
@@ -22,7 +23,12 @@ const AT: usize = 1;
 
 /// Records each heartbeat of this process.
 #[derive(Debug, Clone, Default)]
-pub struct Beats(Option<Arc<SharedNumbers>>);
+pub struct Beats {
+    /// For the guardian.
+    page: Option<Arc<SharedNumbers>>,
+    /// The same time as in the page, for the other threads, which look when they want to: a heartbeat wakes none of them.
+    at: Arc<AtomicU64>,
+}
 
 impl Beats {
     /// Makes the page. Without one ([`Beats::default`]) the guardian counts from the death.
@@ -32,20 +38,31 @@ impl Beats {
     pub fn begin() -> io::Result<Self> {
         let numbers = SharedNumbers::new(c"heartbeats")?;
         numbers.set(PROCESS, std::process::id().into());
-        Ok(Self(Some(Arc::new(numbers))))
+        Ok(Self {
+            page: Some(Arc::new(numbers)),
+            at: Arc::default(),
+        })
     }
 
-    /// A heartbeat is sent now. This is a store into memory: it never blocks.
-    pub fn note(&self) {
-        if let Some(numbers) = &self.0 {
-            let now = clock::since_boot().as_nanos();
-            numbers.set(AT, u64::try_from(now).unwrap_or(u64::MAX));
+    /// A heartbeat is sent now. These are stores into memory: it never blocks. Returns whether it is the first one.
+    pub fn note(&self) -> bool {
+        let now = u64::try_from(clock::since_boot().as_nanos()).unwrap_or(u64::MAX);
+        if let Some(numbers) = &self.page {
+            numbers.set(AT, now);
         }
+        self.at.swap(now, Ordering::Relaxed) == 0
+    }
+
+    /// When the last one was sent, since the machine began; `None`: there was none.
+    #[must_use]
+    pub fn last(&self) -> Option<Duration> {
+        let at = self.at.load(Ordering::Relaxed);
+        (at != 0).then(|| Duration::from_nanos(at))
     }
 
     /// Sends the page to a guardian.
     pub(super) fn show(&self, socket: &UnixStream) {
-        if let Some(numbers) = &self.0 {
+        if let Some(numbers) = &self.page {
             // The task that listens on the socket notices its end.
             let _ = numbers.send(socket, word::BEATS);
         }
@@ -66,6 +83,14 @@ mod tests {
     use super::*;
     use crate::os::sys::shared::receive;
 
+    fn beats_without_page() -> [bool; 2] {
+        let beats = Beats::default();
+        assert_eq!(beats.last(), None);
+        let first = [beats.note(), beats.clone().note()];
+        assert!(beats.last().is_some_and(|at| at <= clock::since_boot()));
+        first
+    }
+
     #[test]
     fn the_last_heartbeat_of_a_process_is_known() {
         let own = i32::try_from(std::process::id()).unwrap();
@@ -76,10 +101,10 @@ mod tests {
             panic!("no page came");
         };
         assert_eq!(ago(&page, own), None, "none has left");
-        beats.note();
+        assert!(beats.note());
         assert!(ago(&page, own).is_some_and(|ago| ago < Duration::from_secs(60)));
         assert_eq!(ago(&page, own + 1), None, "of another process");
-        let Beats(Some(numbers)) = &beats else {
+        let Some(numbers) = &beats.page else {
             panic!("no page");
         };
         let stamp = |at: Duration| numbers.set(AT, u64::try_from(at.as_nanos()).unwrap());
@@ -89,7 +114,7 @@ mod tests {
         // Also when the process is gone.
         drop(beats);
         assert!(ago(&page, own).unwrap() >= Duration::from_secs(1));
-        Beats::default().note();
+        assert_eq!(beats_without_page(), [true, false]);
         Beats::default().show(&socket);
         drop(socket);
         assert!(matches!(receive(&guardian), Ok(None)), "nothing is shown");

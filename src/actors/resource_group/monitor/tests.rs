@@ -74,7 +74,7 @@ impl Fixture {
             monitors: monitors.clone(),
             checks: Arc::new(checks.iter().map(check).collect()),
             says: core.downgrade().recipient(),
-            beats: Shared::new(OwnBeats::new(Duration::from_secs(1))),
+            beats: OwnBeats::new(Duration::from_secs(1)),
             late: Duration::from_secs(1),
             proven: Vec::new(),
         };
