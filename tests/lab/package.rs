@@ -397,8 +397,14 @@ pub fn with_apt() {
         "node1",
         "cd /etc/ha.d && printf 'auth 1\n1 crc\n' >authkeys && chmod 600 authkeys && touch haresources",
     );
+    // Nor can it save a daemon that runs.
+    let daemon = "mkdir /run/legacy; cp /bin/sleep /run/legacy/heartbeat
+        setsid /run/legacy/heartbeat 1000 >/dev/null 2>&1 & echo $! >/run/heartbeat.pid";
+    lab.sh("node1", daemon);
     let said = done(lab.apt("node1", &["install", deb]));
     assert!(said.contains("ha.cf:9: bogus: no such directive"), "{said}");
+    assert!(said.contains("the LEGACY DAEMON STILL RUNS"), "{said}");
+    lab.sh("node1", "kill $(cat /run/heartbeat.pid)");
     let said = done(lab.apt("node1", &["install", &legacy]));
     assert!(said.contains("Removing systole"), "{said}");
     assert_eq!(lab.sh("node1", "dpkg -V heartbeat heartbeat-dev"), "");
