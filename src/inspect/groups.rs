@@ -8,6 +8,7 @@ use super::{Finding, Network, Subject};
 use crate::agents::script::{Found, ScriptCall};
 use crate::config::environment::PathKind;
 use crate::config::group_lines;
+use crate::config::monitors::Check;
 use crate::net::address::{self, AddressResource, Handling, ScriptFile};
 use crate::net::placement;
 use crate::protocol::group::ResourceGroup;
@@ -347,6 +348,27 @@ pub(super) fn blanks_behind_a_backslash(subject: &Subject<'_>) -> Vec<Finding> {
         })
         .collect()
 }
+/// Programs of monitors that cannot be run.
+pub(super) fn monitor_programs(subject: &Subject<'_>) -> Vec<Finding> {
+    let file = subject.paths.settings.display();
+    let monitors = subject.config.settings.monitors.iter();
+    let cannot = monitors.filter_map(|monitor| {
+        let Check::Run(program) = &monitor.check else {
+            return None;
+        };
+        let shown = program.display();
+        (!subject.host.is_executable(program)).then(|| {
+            let text = format!(
+                "{shown} is not there or not executable: the check of {} has no answer",
+                monitor.resource
+            );
+            let line = monitor.line;
+            Finding::new(format!("{file}:{line}"), text).fixed_by(format!("chmod +x {shown}"))
+        })
+    });
+    cannot.collect()
+}
+
 /// Monitors that mean no resource, or one that another monitor means already.
 pub(super) fn monitors(subject: &Subject<'_>) -> Vec<Finding> {
     let file = subject.paths.settings.display();

@@ -197,6 +197,8 @@ pub const CHECKS: &[Check] = &[
         "a resource whose init script or [unit](scripts.md#a-systemd-unit) is started at boot as well"),
     row("monitors", Weight::Refuses, groups::monitors,
         "a `[[monitor]]` of systole.toml for a resource that haresources does not name, names more than once, or that is an address; two for one resource"),
+    row("monitor_programs", Weight::Warns, groups::monitor_programs,
+        "the program of a `check` of a `[[monitor]]` that is not there or not executable"),
     row("accepted_in_vain", Weight::Informs, policy::accepted_in_vain,
         "a word in `accept_without` that is not needed"),
 ];

@@ -719,3 +719,44 @@ fn a_start_leaves_warnings_to_the_check() {
     let said = loud(&loaded.config.remarks);
     assert!(!said.iter().any(|l| l.contains("nosuch")), "{said:#?}");
 }
+
+#[test]
+fn a_monitor_that_means_no_resource_is_refused_with_its_line_and_goes_on_after_a_restart() {
+    let haresources = "alpha 10.0.0.100 web::a smb\n";
+    let found = |settings: &str| check(GOOD, haresources, settings);
+    let block = |resource: &str| format!("[[monitor]]\nresource = \"{resource}\"\n");
+    assert_eq!(found(&(block("web") + &block("smb"))), [""; 0]);
+    for (settings, says) in [
+        (
+            block("nginx"),
+            "toml:2: haresources does not name nginx: its resources are web::a, smb",
+        ),
+        (
+            block("10.0.0.100"),
+            "toml:2: 10.0.0.100 of group 10.0.0.100 is an address",
+        ),
+        (
+            block("web") + &block("web::a"),
+            "toml:4: web::a has a monitor already, in line 2",
+        ),
+    ] {
+        let lines = found(&settings);
+        assert!(
+            lines[0].starts_with("ERROR: ") && lines[0].contains(says),
+            "{lines:?}"
+        );
+        let host = Host::new(GOOD, haresources, &settings);
+        assert!(host.load(Purpose::Start).is_err() && host.load(Purpose::Reload).is_err());
+        assert!(host.load(Purpose::Resume).is_ok());
+    }
+    let lines = found(&(block("web") + "check = \"/no/such\"\n"));
+    assert!(
+        lines[0].contains("toml:2: /no/such is not there"),
+        "{lines:?}"
+    );
+    let lines = found("[[monitor]]\nresource = \"web\"\nthen = \"fence\"\n");
+    assert!(
+        lines[0].contains("systole.toml:3: then = \"fence\""),
+        "{lines:?}"
+    );
+}

@@ -13,7 +13,7 @@ use crate::protocol::monitor::{MonitorRules, Then};
 
 use super::daemon::Daemon;
 use super::ids::{GroupId, HostId};
-use super::queue::{Happening, Ordered};
+use super::queue::{Happening, Life, Ordered};
 use super::world::{Micros, SECOND, World};
 
 /// Between two looks at what is due.
@@ -54,7 +54,7 @@ pub(crate) struct HostMonitors {
     /// When a person last moved groups.
     people: Option<Micros>,
     /// When this host gave the group away because of it.
-    moved: BTreeMap<GroupId, (u32, Micros)>,
+    moved: BTreeMap<GroupId, (Life, Micros)>,
 }
 
 impl World {
@@ -195,7 +195,7 @@ impl World {
         }
     }
 
-    /// A group is stopped: was it given away because of a failure? Not twice in its window by one process, unless a
+    /// A group is stopped: was it given away because of a failure? Not twice in its window by one core, unless a
     /// person has moved it.
     pub(crate) fn monitors_see_stop(&mut self, host: HostId, group: GroupId) {
         let Some(monitors) = self.hosts[host].monitors.all.get(&group) else {
@@ -211,12 +211,12 @@ impl World {
         if !gives_up || !offered || by_people || self.hosts[host].stopping {
             return;
         }
-        let process = self.hosts[host].life.process;
+        let life = self.hosts[host].life;
         let window = Micros::try_from(WINDOW.as_micros()).unwrap_or(Micros::MAX);
         // The clocks of the hosts differ a little.
         let window = window - window / 50;
         let earlier = mine.moved.get(&group);
-        let lately = earlier.filter(|(by, at)| *by == process && now < *at + window);
+        let lately = earlier.filter(|(by, at)| *by == life && now < *at + window);
         if let (Some((_, at)), false) = (lately, mine.people.is_some()) {
             let seconds = (now - at) / SECOND;
             let text = format!("{host} gives {group} away for a failure twice within {seconds} s");
@@ -224,7 +224,7 @@ impl World {
         }
         self.note(format_args!("{host} gives {group} away for a failure"));
         let mine = &mut self.hosts[host].monitors;
-        mine.moved.insert(group, (process, now));
+        mine.moved.insert(group, (life, now));
     }
 
     /// A node offers groups because restarts did not help one.

@@ -262,7 +262,9 @@ impl World {
             holds: node.holding().has(side),
             runs: model.runs(),
             whole: model.whole() || half,
+            // It may stand right of a part that does not start again.
             address: model.address
+                || half && !model.whole()
                 || node.is_cut_off()
                 || self.plan.gate
                 || self.judge.may_be_gone(host, group, self.now),

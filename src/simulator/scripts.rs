@@ -405,7 +405,10 @@ impl World {
             }
             let restarts = model.busy.is_some_and(|it| it.what == GroupOrder::Restart);
             if broken && at == model.weak && restarts {
-                // The group is held as before.
+                // The group is held as before, without what did not start.
+                if at == self.plan.address_part(group) {
+                    self.address(host, group, false);
+                }
                 return Ok(Some(Some(GroupOutcome::Started)));
             }
             if broken && at == model.weak {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use super::super::GroupRun;
 use super::super::tests::{Probe, Scripts};
 use super::*;
 use crate::actors::messages::{GroupCommand, GroupDone};
@@ -266,4 +267,39 @@ async fn people_may_run_the_checks_of_a_group_that_does_not_run() {
             "good::b status-words Good"
         ]
     );
+}
+
+#[actix::test]
+async fn a_server_that_accepts_and_never_answers_and_a_program_that_hangs_are_late() {
+    let scripts = Scripts::new();
+    let program = scripts.file("hangs");
+    scripts.script(&program, "trap '' TERM; while :; do sleep 1; done");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let host = "127.0.0.1".to_owned();
+    let run = GroupRun {
+        context: scripts.context(),
+        group: ResourceGroup {
+            key: GroupKey::new("good::a"),
+            owner: NodeName::new("alpha").expect("name"),
+            resources: vec!["good::a".to_owned()],
+        },
+        turn: Arc::default(),
+        bare: super::super::Bare::default(),
+    };
+    let (_off, call_off) = watch::channel(false);
+    let http = Check::Http {
+        host: host.clone(),
+        port,
+        path: "/".to_owned(),
+    };
+    let limit = Duration::from_millis(200);
+    for check in [http, Check::Run(program)] {
+        let checked = run.check("good::a", &check, limit, &call_off).await;
+        assert!(matches!(checked, Checked::Late(_)), "{check}: {checked:?}");
+    }
+    let tcp = Check::Tcp { host, port };
+    let checked = run.check("good::a", &tcp, limit, &call_off).await;
+    assert_eq!(checked, Checked::Answered(Answer::Good));
 }
