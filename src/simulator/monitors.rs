@@ -50,7 +50,7 @@ pub(crate) struct HostMonitors {
     /// Since when a part is dead on a node that is settled.
     dead_since: BTreeMap<GroupId, Micros>,
     /// When this host offered groups because of it.
-    offered: Option<Micros>,
+    offered: Option<(Life, Micros)>,
     /// When a person last moved groups.
     people: Option<Micros>,
     /// When this host gave the group away because of it.
@@ -206,12 +206,13 @@ impl World {
             .is_some_and(|it| it.gives_up == Some(Then::Move));
         let now = self.now;
         let mine = &self.hosts[host].monitors;
-        let offered = mine.offered.is_some_and(|at| now < at + OFFER);
+        let life = self.hosts[host].life;
+        let lately = |(by, at): (Life, Micros)| by == life && now < at + OFFER;
+        let offered = mine.offered.is_some_and(lately);
         let by_people = mine.people.is_some_and(|at| now < at + PEOPLE);
         if !gives_up || !offered || by_people || self.hosts[host].stopping {
             return;
         }
-        let life = self.hosts[host].life;
         let window = Micros::try_from(WINDOW.as_micros()).unwrap_or(Micros::MAX);
         // The clocks of the hosts differ a little.
         let window = window - window / 50;
@@ -229,7 +230,7 @@ impl World {
 
     /// A node offers groups because restarts did not help one.
     pub(crate) fn monitors_see_offer(&mut self, host: HostId) {
-        self.hosts[host].monitors.offered = Some(self.now);
+        self.hosts[host].monitors.offered = Some((self.hosts[host].life, self.now));
     }
 
     /// A person moves groups: what failed before may fail again.
