@@ -30,6 +30,7 @@ use tokio::sync::Mutex;
 use crate::actors::resource_group::{Bare, GroupContext, GroupRun, stops_for_ever};
 use crate::actors::root::Deadline;
 use crate::actors::watchdog::stand_down;
+use crate::agents::fence::end_earlier_resets;
 use crate::config::Config;
 use crate::config::group_lines::{self, GroupLine};
 use crate::config::settings::Settings;
@@ -333,13 +334,12 @@ impl Release<'_> {
                     tokio::time::timeout(WITHDRAW, all.catch_unwind())
                 });
                 join_all(withdrawn).await;
-                join_all(
-                    groups
-                        .iter()
-                        .zip(&runs)
-                        .map(|(group, run)| stop(group, run)),
-                )
-                .await
+                // Who releases everything resets nobody.
+                let records = self.paths.scripts();
+                let resets = end_earlier_resets(&records, &[]);
+                let stops = groups.iter().zip(&runs);
+                let stops = join_all(stops.map(|(group, run)| stop(group, run)));
+                tokio::join!(stops, resets).0
             })
         }));
         all.unwrap_or_else(|_| vec![false; groups.len()])

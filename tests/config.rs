@@ -1090,6 +1090,7 @@ fn a_bad_fencing_line_is_refused_without_its_parameters() {
         "stonith_host * fence_y password=Geheim-4711",
         "stonith_host * null",
         "stonith fence_x /etc/ha.d/ha.cf",
+        "stonith null node2 10.0.0.1 admin Geheim-4711",
     ] {
         let refused = with_fencing(line).expect_err(line);
         let shown = shown(&refused.lines).join("\n");

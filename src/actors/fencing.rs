@@ -31,9 +31,9 @@ use tracing::{debug, warn};
 
 use crate::actors::messages::{CallOffAll, CallOffFence, FenceDevicesKnown, FenceNode, NodeFenced};
 use crate::actors::supervise::{RestartPolicy, supervise};
-use crate::agents::fence::{Device, FenceContext, Hosts};
+use crate::agents::fence::{Device, FenceContext, Hosts, end_earlier_resets};
 use crate::clients::control::{FenceDeviceReport, FenceReport};
-use crate::clock::wall_unix_s;
+use crate::clock::{self, wall_unix_s};
 use crate::config::Config;
 use crate::config::fencing::FenceDevice;
 use crate::os::in_time::is_directory;
@@ -83,6 +83,8 @@ struct Known {
     hosts: Option<Hosts>,
     works: Option<bool>,
     asked_unix_s: Option<u64>,
+    /// The same since the machine began.
+    asked: Option<Duration>,
     took: Option<Duration>,
     trouble: Option<String>,
 }
@@ -157,6 +159,7 @@ pub fn start(
     targets: FencingTargets,
 ) -> Option<Addr<FencingActor>> {
     if config.fence_devices.is_empty() && config.settings.fence_by_watchdog.is_none() {
+        fences_nobody(paths);
         return None;
     }
     let helpers = is_directory(&paths.helper_dir);
@@ -167,6 +170,16 @@ pub fn start(
     Some(supervise(&here, policy, move |_| {
         FencingActor::new(lines, context, targets)
     }))
+}
+
+/// A daemon that resets nobody, because it only releases or has no devices any more, leaves no reset that an earlier one has begun: nobody
+/// would call it off when the node is back.
+pub fn fences_nobody(paths: &Paths) {
+    end_earlier(paths.scripts(), Vec::new());
+}
+
+fn end_earlier(records: PathBuf, but: Vec<NodeName>) {
+    actix_rt::spawn(async move { end_earlier_resets(&records, &but).await });
 }
 
 impl FencingActor {
@@ -232,11 +245,8 @@ impl FencingActor {
         }
         self.checking = true;
         let call_off = self.break_off.subscribe();
-        let now = wall_unix_s();
-        let due = |known: &&Known| {
-            let asked = known.asked_unix_s.unwrap_or_default();
-            known.works != Some(true) || now.saturating_sub(asked) >= CHECK.as_secs()
-        };
+        let now = clock::since_boot();
+        let due = |known: &&Known| known.is_due(now);
         // With what is known to be wrong: it is not said again each minute.
         let devices = self.devices.iter().zip(&self.known).enumerate();
         let devices = devices.filter(|(_, (_, known))| due(known));
@@ -259,13 +269,8 @@ impl FencingActor {
 
     /// Programs of an earlier process whose reason is gone: this one has not asked for them.
     fn end_what_is_left(&mut self, _: &mut Context<Self>) {
-        let others = self.context.nodes.iter();
-        for node in others.filter(|node| **node != self.context.local) {
-            if self.running.values().all(|it| it.node != *node) {
-                let (context, node) = (Arc::clone(&self.context), node.clone());
-                actix_rt::spawn(async move { Device::end_earlier(&context, &node).await });
-            }
-        }
+        let running = self.running.values().map(|it| it.node.clone()).collect();
+        end_earlier(self.context.records.clone(), running);
     }
 
     fn break_off_checks(&mut self) {
@@ -285,6 +290,7 @@ impl FencingActor {
         known.trouble = what.trouble;
         known.took = Some(what.took);
         known.asked_unix_s = Some(wall_unix_s());
+        known.asked = Some(clock::since_boot());
         if known.works == Some(true) {
             self.longest = self.longest.max(what.took);
         }
@@ -310,6 +316,14 @@ impl FencingActor {
 }
 
 impl Known {
+    /// By the clock that nobody sets.
+    fn is_due(&self, now: Duration) -> bool {
+        let rested = self
+            .asked
+            .is_none_or(|asked| now.saturating_sub(asked) >= CHECK);
+        rested || self.works != Some(true)
+    }
+
     fn report(&self, device: &Device) -> FenceDeviceReport {
         let hosts = self.hosts.as_ref().map(|hosts| {
             let nodes = hosts.nodes.iter();
@@ -502,5 +516,24 @@ impl Handler<TestFence> for FencingActor {
             }
             Ok(report)
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_asked_each_hour_and_one_that_does_not_work_each_time() {
+        let at = Duration::from_secs;
+        let mut known = Known::default();
+        assert!(known.is_due(at(5)), "never asked");
+        known.asked = Some(at(100));
+        assert!(known.is_due(at(101)), "no answer yet");
+        known.works = Some(true);
+        assert!(!known.is_due(at(3_699)));
+        assert!(known.is_due(at(3_700)));
+        known.works = Some(false);
+        assert!(known.is_due(at(101)));
     }
 }

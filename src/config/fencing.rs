@@ -127,11 +127,12 @@ pub fn named_hosts(devices: &[FenceDevice]) -> Option<BTreeSet<NodeName>> {
 
 /// The part of a line that a log line may quote: no parameters.
 pub(super) fn quotable<'a>(directive: &str, value: &'a str) -> &'a str {
-    if directive != "stonith_host" {
-        return value;
-    }
     let (_, rest) = first_word(value);
-    let (_, parameters) = first_word(rest);
+    // `stonith TYPE FILE`, and what follows may be the parameters of a `stonith_host` line.
+    let (_, parameters) = match directive {
+        "stonith" | "stonith_host" => first_word(rest),
+        _ => return value,
+    };
     let end = value.len().saturating_sub(parameters.len());
     value.get(..end).unwrap_or_default().trim_end()
 }
@@ -141,6 +142,11 @@ pub(super) fn stonith(draft: &mut Draft<'_>, value: &str) -> Verdict {
     let (kind, file) = first_word(value);
     stonith_type(draft, kind)?;
     if draft.env_of.read_file(Path::new(file)).is_err() {
+        // What follows a blank may be the parameters of a stonith_host line, a password among them.
+        let file = match first_word(file) {
+            (file, "") => file.to_owned(),
+            (file, _) => format!("{file} ..."),
+        };
         return Err(
             Refusal::legacy(format!("glib: Cannot open {file}"), "cannot be read").and(
                 Severity::Error,

@@ -221,6 +221,10 @@ pub const RULES: &[Rule] = &[
         "a line of haresources that was meant to continue", "remove the blanks behind the backslash"),
     rule("D55", Error, &[Look::Pair(pair::media_differ)],
         "the nodes have no medium in common: ports, groups or kinds differ", "write the same media on both nodes"),
+    rule("D56", Error, &[Check("unknown_hosts"), Check("not_reached")],
+        "a fencing device that names no node, or the other node has none: its groups are taken over without a reset", "write the names of the node lines in hosts"),
+    rule("D57", Error, &[Check("watchdog_alone")],
+        "a watchdog that is counted on, and does not guard this node", "write a watchdog line, and isolation_release = \"on\""),
 ];
 
 /// Lines of reading the files that another rule tells better, or that only lead up to one.

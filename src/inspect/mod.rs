@@ -7,6 +7,7 @@
 
 mod addresses;
 mod clients;
+mod fencing;
 mod groups;
 mod host;
 mod media;
@@ -173,6 +174,12 @@ pub const CHECKS: &[Check] = &[
         "`auto_failback` missing or `legacy`"),
     row("watchdog", Weight::Warns, times::watchdog,
         "a watchdog device that is not there"),
+    row("unknown_hosts", Weight::Doubts, fencing::unknown_hosts,
+        "a `hosts` of a fencing device that names no node of ha.cf"),
+    row("not_reached", Weight::Doubts, fencing::not_reached,
+        "fencing devices of which none resets the other node: its groups are taken over without a reset"),
+    row("watchdog_alone", Weight::Doubts, fencing::watchdog_alone,
+        "`fence_by_watchdog` without `watchdog` or `isolation_release`; `watchdog_required` without `watchdog`"),
     row("log_directory", Weight::Warns, times::log_directory,
         "a log file in a directory that does not exist"),
     row("ipfail_without_ping", Weight::Warns, clients::ipfail_without_ping,

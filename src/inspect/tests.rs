@@ -483,6 +483,54 @@ fn a_file_with_fencing_is_accepted() {
     }
 }
 
+/// A name that is wrong by a letter: the node would be taken over without a reset.
+#[test]
+fn a_device_that_reaches_no_other_node_is_said() {
+    let with = |line: &str, settings: &str| {
+        let ha_cf = format!("{GOOD}{line}\n");
+        check(&ha_cf, "alpha 10.0.0.100\n", settings)
+    };
+    let agent = "stonith_host * fence_x ip=10.0.0.9";
+    for fine in ["hosts=beta:3", "hosts=ALPHA:1,Beta:2"] {
+        assert_eq!(with(&format!("{agent} {fine}"), ""), [""; 0], "{fine}");
+    }
+    let found = with(&format!("{agent} hosts=alpha:3,bteta:4"), "");
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].contains("fence_x: hosts names bteta, and no node line does"),
+        "{found:#?}"
+    );
+    assert!(found[1].contains("no device resets beta"), "{found:#?}");
+    // Another device may reach it.
+    let found = with(
+        &format!("{agent} hosts=alpha:3\nstonith_host * meatware beta"),
+        "",
+    );
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn a_watchdog_that_is_counted_on_and_not_there_is_said() {
+    let check = |line: &str, settings: &str| {
+        let ha_cf = format!("{GOOD}{line}");
+        let found = check(&ha_cf, "alpha 10.0.0.100\n", settings);
+        found
+            .into_iter()
+            .filter(|line| {
+                line.contains("fence_by_watchdog:") || line.contains("watchdog_required:")
+            })
+            .count()
+    };
+    let watchdog = "watchdog /dev/watchdog\n";
+    let isolation = "isolation_release = \"on\"\n";
+    let by = "fence_by_watchdog = 60\n";
+    assert_eq!(check("", by), 2);
+    assert_eq!(check(watchdog, by), 1);
+    assert_eq!(check(watchdog, &format!("{by}{isolation}")), 0);
+    assert_eq!(check("", "watchdog_required = \"on\"\n"), 1);
+    assert_eq!(check(watchdog, "watchdog_required = \"on\"\n"), 0);
+}
+
 #[test]
 fn a_serial_line_alone_is_a_medium_if_it_is_fast_enough() {
     let ha_cf = GOOD.replace("bcast eth0", "serial /dev/ttyS0");

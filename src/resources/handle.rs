@@ -171,8 +171,14 @@ impl ResourceState {
                 new,
                 message,
             } => self.status_changed(&node, old, new, message),
-            ResourceEvent::NodeRestarted { node, was_dead } => self.node_restarted(&node, was_dead),
-            ResourceEvent::ReturnedAfterPartition { node, yields } => self.returned(&node, yields),
+            ResourceEvent::NodeRestarted { node, was_dead } => {
+                self.groups.reach_mut().other_is_back(self.now);
+                self.node_restarted(&node, was_dead);
+            }
+            ResourceEvent::ReturnedAfterPartition { node, yields } => {
+                self.groups.reach_mut().other_is_back(self.now);
+                self.returned(&node, yields);
+            }
             ResourceEvent::GivenUp {
                 node,
                 weight,

@@ -12,7 +12,7 @@ const BY_HAND: [&str; 16] = [
     "D12", "D13", "D15", "D16", "D17", "D18", "D19", "D28", "D43", "D44", "D45", "D46", "D47",
     "D48", "D50", "D51",
 ];
-const BY_HAND_TOO: [&str; 5] = ["D03", "D30", "D52", "D53", "D55"];
+const BY_HAND_TOO: [&str; 7] = ["D03", "D30", "D52", "D53", "D55", "D56", "D57"];
 
 /// Programs that act on the machine: here they act on the tree of the node.
 const STAND_INS: [(&str, &str); 6] = [

@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::OURS_OURS;
+use super::death::{pid, wait_guardian};
 use super::fence_device::{Fenced, Way, run_with_glue};
 use super::history::{assert_never_two_owners, count};
 use super::host::{Kind, wait_until};
@@ -238,6 +239,69 @@ fn stopped(kinds: [Kind; 2]) {
     assert_eq!(count(&pair.lab, "node2", "start", "a"), 0);
 }
 
+/// Does `act` to node2 while its device is about to reset node1, which is back meanwhile: the program that is out is
+/// ended, although nothing is left that could ask what became of it.
+fn nobody_is_reset_after(kinds: [Kind; 2], act: fn(&Fenced)) {
+    let fenced = Fenced::settled(kinds, Way::HostLine);
+    let pair = &fenced.pair;
+    wait_guardian(pair, "node2", &[]);
+    fenced.mode("rec-node2", "late60");
+    pair.lab.power_off("node1");
+    fenced.wait_resets(1);
+    act(&fenced);
+    wait_until(LONG, "the program of the device is ended", || {
+        let sleeps = pair.lab.sh("node2", "pgrep -a -x sleep");
+        !sleeps.contains("sleep 60")
+    });
+    pair.lab.power_on("node1");
+    pair.start("node1");
+    pair.wait_owner("node1", ADDRESS_1, "a");
+    // A node that starts alone resets the other one.
+    assert!(!fenced.done().contains(&"node2 rec node1".to_owned()));
+    assert_never_two_owners(&pair.lab);
+}
+
+/// The device hangs, and a person takes it out of ha.cf.
+fn without_devices(fenced: &Fenced) {
+    let pair = &fenced.pair;
+    pair.lab.sh(
+        "node2",
+        "sed -i /stonith_host/d /etc/ha.d/ha.cf; touch -d '10 seconds' /etc/ha.d/ha.cf",
+    );
+    let daemon = pair.daemon("node2");
+    pair.lab.sh("node2", &format!("{daemon} -r"));
+}
+
+/// A daemon that only releases fences nobody.
+fn third_death(fenced: &Fenced) {
+    let pair = &fenced.pair;
+    for active in [2, 3] {
+        kill(pair);
+        pair.wait_log_count("node2", "Local status now set to: 'active'", active);
+    }
+    let last = pid(pair, "node2");
+    pair.lab.sh("node2", &format!("kill -9 {last}"));
+    pair.wait_log(
+        "node2",
+        "the daemon died for the third time within a minute",
+    );
+}
+
+/// Daemon and guardian die together, and the service manager calls the program that releases.
+fn orphaned(fenced: &Fenced) {
+    let pair = &fenced.pair;
+    let guardian = wait_guardian(pair, "node2", &[]);
+    let daemon = pair.daemon("node2");
+    pair.lab.sh(
+        "node2",
+        &format!(
+            "kill -STOP {guardian}; kill -9 {} {guardian}; \
+             (exec -a 'heartbeat: releasing resources' {daemon} orphaned)",
+            pid(pair, "node2")
+        ),
+    );
+}
+
 macro_rules! midway {
     ($($name:ident: $scenario:expr;)*) => { $(
         #[test]
@@ -258,6 +322,9 @@ midway! {
     a_restart_in_place_resets_once: |kinds| in_other_hands(kinds, reload);
     a_killed_daemon_resets_nobody_who_is_back: killed_and_back;
     a_frozen_node_resets_nobody: frozen;
+    a_node_that_lost_its_devices_resets_nobody: |kinds| nobody_is_reset_after(kinds, without_devices);
+    a_node_that_only_releases_resets_nobody: |kinds| nobody_is_reset_after(kinds, third_death);
+    what_only_releases_ends_a_reset_that_is_out: |kinds| nobody_is_reset_after(kinds, orphaned);
     a_standby_meanwhile_changes_nothing: standby;
     a_stop_meanwhile_ends_the_device: stopped;
 }

@@ -322,6 +322,9 @@ impl RootActor {
             let shim = Some(PathBuf::from(OWN_IMAGE));
             fencing::start(&config, &paths, log.debug(), shim, targets)
         });
+        if fencing.is_none() {
+            fencing::fences_nobody(&paths);
+        }
         let fencing = fencing.flatten();
         let targets = ControlTargets {
             group: groups.clone().recipient(),

@@ -45,6 +45,19 @@ pub fn place(directory: &Path, key: &str) -> PathBuf {
     directory.join(name)
 }
 
+/// The records of which the key begins with `start`. Empty where the directory cannot be read.
+#[must_use]
+pub fn of_kind(directory: &Path, start: &str) -> Vec<PathBuf> {
+    let start = place(Path::new(""), start);
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        // What stands beside a record has a dot.
+        name.starts_with(start.as_os_str().as_encoded_bytes()) && !name.contains(&b'.')
+    };
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(is_one).collect()
+}
+
 /// What is recorded of a running script.
 #[derive(Debug, Clone)]
 pub struct Recorded {

@@ -15,7 +15,7 @@
 mod call;
 mod private;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -375,12 +375,6 @@ impl Device {
         earlier.code(RESET).map(|code| code == 0)
     }
 
-    /// Ends the program of an earlier daemon that resets the host.
-    pub async fn end_earlier(context: &FenceContext, host: &NodeName) {
-        let place = record_of(context, host);
-        record::wait_for_earlier(&place, Duration::ZERO, context.kill_after).await;
-    }
-
     /// Standard output of a successful answer, at most [`child::MAX_CAPTURED_BYTES`]; only of a list.
     async fn ask(&self, ask: &Ask, call_off: &CallOff) -> Result<Vec<u8>, FenceFailure> {
         let private = Private::read(&self.config.driver).await?;
@@ -482,7 +476,26 @@ impl Device {
     }
 }
 
+/// What the records of resets begin with.
+const RECORD: &str = "fence ";
+
 /// The file that records which program resets a host.
 fn record_of(context: &FenceContext, host: &NodeName) -> PathBuf {
-    record::place(&context.records, &format!("fence {host}"))
+    record::place(&context.records, &format!("{RECORD}{host}"))
+}
+
+/// Ends the programs of earlier daemons that reset a host, except for those of these hosts: also of a host that ha.cf no longer
+/// names, by a device that it no longer has. `records`: the directory of what runs.
+pub async fn end_earlier_resets(records: &Path, but: &[NodeName]) {
+    let kept: Vec<PathBuf> = but
+        .iter()
+        .map(|host| record::place(records, &format!("{RECORD}{host}")))
+        .collect();
+    let ended = record::of_kind(records, RECORD)
+        .into_iter()
+        .filter(|place| !kept.contains(place))
+        .map(|place| async move {
+            record::wait_for_earlier(&place, Duration::ZERO, KILL_AFTER).await;
+        });
+    futures_util::future::join_all(ended).await;
 }

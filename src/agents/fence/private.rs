@@ -1,11 +1,12 @@
 //! Parameters that stand in files: read before each call, so that a change counts at once.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -70,8 +71,13 @@ async fn in_time(
     path: PathBuf,
     read: fn(&Path) -> io::Result<Zeroizing<String>>,
 ) -> io::Result<Zeroizing<String>> {
-    let reading = tokio::task::spawn_blocking(move || read(&path));
-    match timeout(LIMIT, reading).await {
+    // A thread of its own: the end of the program waits for those of `spawn_blocking`, and the disk may hang for ever.
+    let (tell, told) = oneshot::channel();
+    std::thread::Builder::new().spawn(move || {
+        // Nobody waits for it if it took too long.
+        let _ = tell.send(read(&path));
+    })?;
+    match timeout(LIMIT, told).await {
         Ok(Ok(read)) => read,
         Ok(Err(error)) => Err(io::Error::other(error)),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
@@ -79,7 +85,20 @@ async fn in_time(
 }
 
 fn read_whole(path: &Path) -> io::Result<Zeroizing<String>> {
-    read_file(&File::open(path)?)
+    read_file(&open(path)?)
+}
+
+/// Only a file: a pipe would be waited for until somebody writes to it.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    Ok(file)
 }
 
 fn read_file(file: &File) -> io::Result<Zeroizing<String>> {
@@ -90,11 +109,8 @@ fn read_file(file: &File) -> io::Result<Zeroizing<String>> {
 
 /// Only for its owner, as authkeys.
 fn read_password(path: &Path) -> io::Result<Zeroizing<String>> {
-    let file = File::open(path)?;
+    let file = open(path)?;
     let data = file.metadata()?;
-    if !data.is_file() {
-        return Err(io::Error::other("not a file"));
-    }
     let own = nix::unistd::geteuid().as_raw();
     if data.uid() != 0 && data.uid() != own {
         return Err(io::Error::other("it must belong to root"));

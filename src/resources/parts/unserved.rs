@@ -20,6 +20,10 @@ use crate::resources::parts::trouble::{LONGEST_PAUSE, MOVE_AFTER};
 /// A group that was given away for this is not given away for it again within this time.
 pub(in crate::resources) const DAMPER: Duration = LONGEST_PAUSE;
 
+/// When the other node is back, what was between the nodes works again, perhaps the interface itself, and the guard tells that a moment
+/// later than a heartbeat that comes over it.
+const REST: Duration = Duration::from_secs(2);
+
 /// Why nobody is served by a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::resources) enum Unserved {
@@ -107,6 +111,11 @@ impl Reach {
     /// Whether nothing was offered for this a moment ago.
     pub(in crate::resources) fn may_offer(&self, now: Monotonic) -> bool {
         self.not_before <= now
+    }
+
+    /// The other node is received again: nothing is offered in the next moment.
+    pub(in crate::resources) fn other_is_back(&mut self, now: Monotonic) {
+        self.not_before = self.not_before.max(now + REST);
     }
 
     /// A half is being offered for this.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::protocol::fencing::{FenceSettings, Reach};
 use crate::protocol::links::{Link, OwnLinks, TheirLinks, links_text};
 use crate::protocol::settings::UnservedMove;
 
@@ -30,11 +31,14 @@ fn told(core: &mut Core, links: &OwnLinks) {
 
 /// A settled pair of Systole nodes.
 fn pair(wish: UnservedMove) -> Core {
-    let settings = NodeSettings {
+    settled(&NodeSettings {
         unserved: wish,
         ..settings(&["a", "b"], AutoFailback::On)
-    };
-    let mut core = Core::with(&settings);
+    })
+}
+
+fn settled(settings: &NodeSettings) -> Core {
+    let mut core = Core::with(settings);
     core.is_ours("b", true);
     core.status("b", NodeStatus::Init, NodeStatus::Active);
     core.input(ResourceInput::CommUp);
@@ -93,6 +97,42 @@ fn it_moves_after_the_dead_time_when_the_other_node_has_told_meanwhile_that_it_c
     core.wait(3_600_000);
     assert_eq!(offers(&mut core), 0, "it is not here any more");
     assert_eq!(core.state.waits(), [""; 0]);
+}
+
+/// The cable that was pulled is plugged in again: the first heartbeat may be here before the guard tells that the interface is up.
+#[test]
+fn nothing_moves_at_the_heal_of_a_cut() {
+    for stays_down in [false, true] {
+        let settings = NodeSettings {
+            unserved: UnservedMove::ToOneThatTells,
+            fencing: FenceSettings {
+                reach: Reach::Everybody,
+                ..FenceSettings::default()
+            },
+            ..settings(&["a", "b"], AutoFailback::On)
+        };
+        let mut core = settled(&settings);
+        own(&mut core, Link::Down, false);
+        core.dies("b");
+        core.wait(DEAD_TIME + 1_000);
+        core.said();
+        // Nothing of it was taken.
+        core.event(ResourceEvent::ReturnedAfterPartition {
+            node: name("b"),
+            yields: false,
+        });
+        core.status("b", NodeStatus::Dead, NodeStatus::Active);
+        core.hear("b", "resource local 1");
+        told(&mut core, &links(Link::Up));
+        assert_eq!(offers(&mut core), 0);
+        core.wait(500);
+        if !stays_down {
+            own(&mut core, Link::Up, false);
+        }
+        core.wait(3_000);
+        told(&mut core, &links(Link::Up));
+        assert_eq!(offers(&mut core), usize::from(stays_down));
+    }
 }
 
 #[test]
