@@ -350,6 +350,12 @@ impl Node {
         self.isolation.is_some() && self.resources.owes_release()
     }
 
+    /// Whether no group may run here.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.resources.is_idle()
+    }
+
     /// Dead nodes that are fenced or wait for it, and those that were fenced and have not been
     /// received since.
     pub fn fences(&self) -> impl Iterator<Item = fencing::View<'_>> {

@@ -509,7 +509,11 @@ impl Handler<TestFence> for FencingActor {
         };
         Box::pin(work.into_actor(self).map(|tested, act, _| {
             let mut report = act.report();
-            for (device, (what, would_run)) in report.devices.iter_mut().zip(tested?) {
+            let tested = tested?;
+            if tested.iter().any(|(what, _)| what.is_none()) {
+                return Err("a node has to be reset, so the devices are not asked now".to_owned());
+            }
+            for (device, (what, would_run)) in report.devices.iter_mut().zip(tested) {
                 device.works = what.as_ref().map(|it| it.trouble.is_none());
                 device.trouble = what.and_then(|it| it.trouble);
                 device.would_run = would_run;

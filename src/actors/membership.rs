@@ -349,7 +349,8 @@ impl MembershipActor {
                 if let Some(watchdog) = &self.setup.outlets.watchdog {
                     // While its driver lets it wait, earlier ones are there already.
                     let owes_release = self.node.owes_release();
-                    let _ = watchdog.try_send(OwnBeat { owes_release });
+                    let idle = self.node.is_idle();
+                    let _ = watchdog.try_send(OwnBeat { owes_release, idle });
                 }
                 if is_first {
                     self.tell_root(RootEvent::FirstHeartbeat);

@@ -53,6 +53,8 @@ impl Leaving {
 pub struct OwnBeat {
     /// This node is cut off, and something may still run here that it must have stopped.
     pub owes_release: bool,
+    /// No group may run here.
+    pub idle: bool,
 }
 
 /// What root tells of this process. Answered when it is done.
@@ -352,9 +354,13 @@ impl Supervised for WatchdogActor {}
 impl Handler<OwnBeat> for WatchdogActor {
     type Result = ();
 
-    fn handle(&mut self, OwnBeat { owes_release }: OwnBeat, _: &mut Self::Context) {
+    fn handle(&mut self, OwnBeat { owes_release, idle }: OwnBeat, _: &mut Self::Context) {
         let left = self.leaving.count();
-        self.step(Event::Beat { left, owes_release });
+        self.step(Event::Beat {
+            left,
+            owes_release,
+            idle,
+        });
     }
 }
 

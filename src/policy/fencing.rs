@@ -352,6 +352,11 @@ impl Fencing {
                     let proof = *proof;
                     row.run = run;
                     row.is_fenced(proof);
+                    if proof == Proof::Device {
+                        out.push(Output::Notice(Notice::NodeReset {
+                            node: node.to_string(),
+                        }));
+                    }
                     out.push(Output::Decided {
                         what: format!("takes {node} for fenced"),
                         cause: "it was reset before this process declared it dead".to_owned(),

@@ -12,7 +12,7 @@
 //! | Shut | it cannot be opened | a pause |
 //! | Armed, Bridged | a heartbeat in time, and heartbeats leave this host | feed it |
 //! | Armed, Bridged | a heartbeat later than deadtime after the last | not fed: the next one counts again |
-//! | Armed, Bridged | a heartbeat, but none has left this host lately | not fed |
+//! | Armed, Bridged | a heartbeat, but none has left this host lately, and a group may run here | not fed |
 //! | Armed, Bridged | a heartbeat, but for longer than deadtime groups may run here that a node that is cut off must have stopped | not fed |
 //! | Armed | it takes nothing | close it without a word, to Shut: it stays armed |
 //! | Armed | the same program is about to replace this process | the longer interval, fed, to Bridged |
@@ -29,6 +29,8 @@
 //! "Closed for good" is the magic close: the last byte is a `V`, and the device stops. A device that is
 //! closed in any other way, as by the death of the process, stays armed: the kernel counts on, and only
 //! a successor that opens it again and feeds it prevents the restart of the machine.
+//!
+//! A node that runs nothing endangers nobody, whatever leaves this host: its network may not be up yet, after a boot.
 //!
 //! Another program may be an older one that knows nothing of the device: it would never feed it. So
 //! only the same program inherits an armed device.
@@ -104,6 +106,8 @@ pub enum Event {
         left: u64,
         /// This node is cut off, and something may still run here that it must have stopped.
         owes_release: bool,
+        /// No group may run here.
+        idle: bool,
     },
     /// The device did not take a byte.
     Failed,
@@ -223,20 +227,41 @@ impl Watchdog {
                     hungry: false,
                 };
             }
-            (State::Shut { retry_at, .. }, Event::Beat { left, owes_release }) => {
-                let good = self.beat(left, owes_release, now, out);
+            (
+                State::Shut { retry_at, .. },
+                Event::Beat {
+                    left,
+                    owes_release,
+                    idle,
+                },
+            ) => {
+                let good = self.beat(left, owes_release, idle, now, out);
                 if good && retry_at <= now {
                     self.open(true, now, out);
                 }
             }
-            (State::Armed | State::Bridged, Event::Beat { left, owes_release }) => {
-                if self.beat(left, owes_release, now, out) {
+            (
+                State::Armed | State::Bridged,
+                Event::Beat {
+                    left,
+                    owes_release,
+                    idle,
+                },
+            ) => {
+                if self.beat(left, owes_release, idle, now, out) {
                     out.push(Act::Feed);
                 }
             }
-            (State::Parted, Event::Beat { left, owes_release }) => {
+            (
+                State::Parted,
+                Event::Beat {
+                    left,
+                    owes_release,
+                    idle,
+                },
+            ) => {
                 // Counted, so that none seems late when it is fed again.
-                self.beat(left, owes_release, now, &mut Vec::new());
+                self.beat(left, owes_release, idle, now, &mut Vec::new());
             }
             (State::Armed, Event::Failed) => {
                 out.push(Act::Drop);
@@ -341,9 +366,16 @@ impl Watchdog {
     }
 
     /// Whether this heartbeat shows that the node is alive for others.
-    fn beat(&mut self, left: u64, owes_release: bool, now: Monotonic, out: &mut Vec<Act>) -> bool {
+    fn beat(
+        &mut self,
+        left: u64,
+        owes_release: bool,
+        idle: bool,
+        now: Monotonic,
+        out: &mut Vec<Act>,
+    ) -> bool {
         let before = self.last_beat.replace(now);
-        if before.is_none() || left != self.left.0 {
+        if before.is_none() || idle || left != self.left.0 {
             self.left = (left, now);
         }
         self.owes_since = owes_release.then(|| self.owes_since.unwrap_or(now));

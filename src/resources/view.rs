@@ -160,6 +160,12 @@ impl ResourceState {
         must && self.groups.that_may_run().next().is_some()
     }
 
+    /// Whether no group may run here. Where another program manages the resources, nobody knows.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.setup.manages() && self.groups.that_may_run().next().is_none()
+    }
+
     /// The open standby of this node, for a successor.
     #[must_use]
     pub fn open_standby(&self) -> Option<OpenStandby> {

@@ -70,7 +70,10 @@ fn begin(setup: WatchdogSetup) -> Addr<WatchdogActor> {
 async fn beat(watchdog: &Addr<WatchdogActor>) {
     let owes_release = false;
     watchdog
-        .send(OwnBeat { owes_release })
+        .send(OwnBeat {
+            owes_release,
+            idle: false,
+        })
         .await
         .expect("alive");
 }

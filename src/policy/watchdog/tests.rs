@@ -18,6 +18,7 @@ fn beat(left: u64) -> Event {
     Event::Beat {
         left,
         owes_release: false,
+        idle: false,
     }
 }
 
@@ -199,6 +200,29 @@ fn it_is_fed_again_when_heartbeats_leave_again() {
     assert_eq!(beats(6, 101_200), [Act::Say(Trouble::None), Act::Feed]);
 }
 
+/// After a boot whose network is not up yet: a restart of the machine would not bring it up.
+#[test]
+fn a_node_that_runs_nothing_is_fed_whatever_leaves() {
+    let mut watchdog = watchdog_in("Armed");
+    let mut beats = |number: u64, idle| {
+        let event = Event::Beat {
+            left: 5,
+            owes_release: false,
+            idle,
+        };
+        step(&mut watchdog, event, 100_000 + number * 200)
+    };
+    for number in 1..=40 {
+        assert_eq!(beats(number, true), [Act::Feed]);
+    }
+    // A group is started, and still nothing leaves.
+    for number in 41..=43 {
+        assert_eq!(beats(number, false), [Act::Feed]);
+    }
+    assert_eq!(beats(44, false), [Act::Say(Trouble::NothingLeaves)]);
+    assert_eq!(beats(45, true), [Act::Say(Trouble::None), Act::Feed]);
+}
+
 /// A stop script hangs on a node that is cut off: the other one takes its groups over.
 #[test]
 fn a_node_that_is_cut_off_and_does_not_let_go_is_not_fed() {
@@ -206,7 +230,11 @@ fn a_node_that_is_cut_off_and_does_not_let_go_is_not_fed() {
         let mut watchdog = watchdog_in(state);
         let mut beats = |number: u64, owes_release| {
             let left = 5 + number;
-            let event = Event::Beat { left, owes_release };
+            let event = Event::Beat {
+                left,
+                owes_release,
+                idle: false,
+            };
             step(&mut watchdog, event, 100_000 + number * 200)
         };
         // A release in time, and what is owed later, are two debts.
