@@ -13,6 +13,9 @@ use crate::clock;
 /// Late heartbeats that are remembered.
 const MANY: usize = 64;
 
+/// A lateness in milliseconds that is no news: timers and processors are never exact.
+const USUAL_MS: u64 = 50;
+
 /// Bits of a lateness in milliseconds; those above are the time of the heartbeat.
 const LATE_BITS: u32 = 20;
 const LATE_MASK: u64 = (1 << LATE_BITS) - 1;
@@ -51,7 +54,7 @@ impl OwnBeats {
     fn beat_at(&self, now_ms: u64) {
         let late = self.lateness(now_ms).min(LATE_MASK);
         self.0.last_ms.store(now_ms, Ordering::Relaxed);
-        if late == 0 {
+        if late < USUAL_MS {
             return;
         }
         let place = self.0.next.fetch_add(1, Ordering::Relaxed) % MANY;

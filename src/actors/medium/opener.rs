@@ -108,7 +108,13 @@ impl Actor for Opener {
     type Context = Context<Self>;
 }
 
-impl Supervised for Opener {}
+impl Supervised for Opener {
+    /// What was to be done later is gone with the old life.
+    fn restarting(&mut self, _: &mut Self::Context) {
+        self.subscribed = false;
+        self.about_to_tell = false;
+    }
+}
 
 impl Opener {
     /// Before a look: what changes after it is told.
@@ -127,10 +133,11 @@ impl Opener {
                 own.do_send(Reported);
             }
         };
-        ctx.spawn(
-            read.into_actor(self)
-                .map(|(), opener, _| opener.subscribed = false),
-        );
+        ctx.spawn(read.into_actor(self).map(|(), opener, ctx| {
+            opener.subscribed = false;
+            // They look, so that there is another subscription.
+            opener.tell(ctx);
+        }));
     }
 
     fn tell(&mut self, _: &mut Context<Self>) {
