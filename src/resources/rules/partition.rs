@@ -13,6 +13,7 @@
 //! | we began anew with groups, and it declared the run before dead, or claims them, and has not received us | yield |
 //! | a legacy node claims its own groups and we hold them: it began anew in the partition | release those |
 //! | our own silence was longer than it waits for us, and it was there | yield |
+//! | we wait for it to yield, and by its newest report it keeps everything | yield |
 //! | we wait for it to yield, and it does not | yield |
 //! | we yielded to a node that does not receive us, and it has run nothing of a half of the groups for 10 s | take that half again, and yield again when it runs it |
 //!
@@ -152,10 +153,13 @@ impl ResourceState {
     /// had declared us dead. `theirs` is its weight, if it resolves a split brain; then the weights
     /// decide if each node holds the groups of the other. Spec: docs/protocol/membership.md, 2, [D]
     /// (c).
+    ///
+    /// `stale`: a newer report came before it.
     pub(in crate::resources) fn conflicts(
         &mut self,
         node: &NodeName,
         theirs: Option<Weight>,
+        stale: bool,
     ) -> bool {
         let ours_taken =
             self.other.holds().has(HoldingSet::FOREIGN) && self.duty.holds(HoldingSet::LOCAL);
@@ -170,12 +174,18 @@ impl ResourceState {
             // The halves are not the same groups to both.
             return false;
         }
-        if self.contested() {
-            // Decided by what both have reported of each other: the other node has to yield.
-            return true;
-        }
         let both =
             self.other.holds().has(HoldingSet::LOCAL) && self.duty.holds(HoldingSet::FOREIGN);
+        if self.contested() {
+            // Decided by what both have reported of each other: the other node has to yield. But the report
+            // that decided may be older than its verdict on us, and have come late: then each of the two
+            // has decided by another weight, and waits for the other.
+            let newer = theirs.filter(|theirs| both && !stale && theirs.runs > 0);
+            if newer.is_some_and(|theirs| yields(self.setup.local(), self.weight(), node, theirs)) {
+                self.release_after_split("by its newest report the other node keeps what both run");
+            }
+            return true;
+        }
         let runs_nothing =
             theirs.is_some_and(|theirs| theirs.runs == 0 || (!both && !theirs.serves(Half::Ours)));
         if runs_nothing && self.weight().runs > 0 {

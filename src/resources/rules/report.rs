@@ -43,7 +43,7 @@ impl ResourceState {
         if report.text(field::INFO) != Some("mach_down") || !self.other.is_legacy(from) {
             return false;
         }
-        if self.conflicts(from, None) {
+        if self.conflicts(from, None, false) {
             return true;
         }
         let taken = self.standby.state().taken();
@@ -120,7 +120,7 @@ impl ResourceState {
                     self.other.is_believed();
                     self.other_turned_stable();
                 }
-                if self.conflicts(from, weight) {
+                if self.conflicts(from, weight, stale) {
                     return self.answer_beside_a_conflict(asked || owner);
                 }
                 self.leave_what_the_owner_runs(from, weight);
@@ -134,7 +134,7 @@ impl ResourceState {
                     if info == Some("standby") {
                         self.standby_on(Input::Gives);
                     }
-                } else if self.conflicts(from, weight) {
+                } else if self.conflicts(from, weight, stale) {
                     return self.answer_beside_a_conflict(asked || owner);
                 }
             }

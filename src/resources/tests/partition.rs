@@ -385,36 +385,55 @@ fn what_was_not_refused_is_held() {
     assert!(["local", "foreign"].contains(&core.state.rscstatus()));
 }
 
+/// Both hold everything, and neither knew the other's run.
+fn both_hold_everything() -> Core {
+    let mut core = alone();
+    core.event(ResourceEvent::NodeRestarted {
+        node: name("b"),
+        was_dead: true,
+    });
+    lives(&mut core);
+    core.said();
+    core
+}
+
+/// `b` reports everything, with this weight and in this position. Returns whether we yield for it.
+fn yields_for(core: &mut Core, weight: &str, position: &str) -> bool {
+    let message = Message::new("resource")
+        .with(field::RSC_HOLD, "all")
+        .with(field::RTYPE, "full")
+        .with(field::IS_STABLE, "1")
+        .with(field::RUNS, weight)
+        .with(field::HG, "2")
+        .with(field::SEQ, position);
+    core.event(ResourceEvent::Message {
+        from: name("b"),
+        own: false,
+        message,
+    });
+    core.said().contains(&"generation".to_owned())
+}
+
 /// Neither node knew the other's run: only the reports show it.
 #[test]
 fn two_that_both_report_everything_use_the_same_rule() {
     for (weight, we_yield) in [("0.2", false), ("5.2", true), ("1.0", false)] {
-        let mut core = alone();
-        core.event(ResourceEvent::NodeRestarted {
-            node: name("b"),
-            was_dead: true,
-        });
-        lives(&mut core);
-        core.said();
-        let message = Message::new("resource")
-            .with(field::RSC_HOLD, "all")
-            .with(field::RTYPE, "full")
-            .with(field::IS_STABLE, "1")
-            .with(field::RUNS, weight)
-            .with(field::HG, "2")
-            .with(field::SEQ, "9");
-        core.event(ResourceEvent::Message {
-            from: name("b"),
-            own: false,
-            message,
-        });
-        let said = core.said();
-        assert_eq!(
-            said.contains(&"generation".to_owned()),
-            we_yield,
-            "{weight}"
-        );
+        let mut core = both_hold_everything();
+        assert_eq!(yields_for(&mut core, weight, "9"), we_yield, "{weight}");
     }
+}
+
+/// A report from before the other node declared us dead came late, and by it the other one yields. By its newest report it keeps
+/// everything: if each waited for the other, both would run everything meanwhile.
+#[test]
+fn the_newest_weight_decides() {
+    let mut core = both_hold_everything();
+    assert!(!yields_for(&mut core, "0.2", "9"));
+    assert!(
+        !yields_for(&mut core, "5.2", "8"),
+        "an older one decides nothing"
+    );
+    assert!(yields_for(&mut core, "5.2", "a"));
 }
 
 #[test]
