@@ -14,7 +14,7 @@ use super::{LEGACY_OWNER, OURS_OURS, SYSTOLE_OWNER};
 fn obeys(kinds: [Kind; 2], way: Way) {
     let fenced = Fenced::settled(kinds, way);
     let pair = &fenced.pair;
-    let device = if way == Way::Agent { "agent" } else { "rec" };
+    let device = name_of(way);
     fenced.mode(device, "late1");
     pair.lab.power_off("node1");
     fenced.wait_resets(1);
@@ -130,11 +130,12 @@ fn hangs(kinds: [Kind; 2]) {
 
 /// The device says that it is done and does nothing: the owner, which was only cut off, is back in the same
 /// run. That is said, and one owner is left.
-fn lies(kinds: [Kind; 2]) {
-    let fenced = Fenced::settled(kinds, Way::HostLine);
+fn lies(kinds: [Kind; 2], way: Way) {
+    let fenced = Fenced::settled(kinds, way);
     let pair = &fenced.pair;
-    fenced.mode("rec-node1", "fails");
-    fenced.mode("rec-node2", "lies");
+    let device = name_of(way);
+    fenced.mode(&format!("{device}-node1"), "fails");
+    fenced.mode(&format!("{device}-node2"), "lies");
     pair.lab.link("node1", "eth0", false);
     pair.wait_log("node2", "node node1 now reset.");
     super::host::wait_until(super::pair::LONG, "node2 serves", || {
@@ -149,6 +150,37 @@ fn lies(kinds: [Kind; 2]) {
     super::host::wait_until(super::pair::LONG, "one owner is left", || {
         pair.owners(ADDRESS_1).len() == 1
     });
+}
+
+/// The only device fails, then it hangs, then it obeys: nothing is taken until it has.
+fn fails_hangs_obeys(kinds: [Kind; 2], way: Way) {
+    let fenced = Fenced::new(PairConfig::new(kinds), way);
+    let pair = &fenced.pair;
+    let device = name_of(way);
+    fenced.settings("fence_time_limit_s = 3\n");
+    fenced.mode(device, "fails");
+    pair.start_settled();
+    pair.lab.power_off("node1");
+    pair.wait_log("node2", "STONITH of node1 failed.  Retrying...");
+    fenced.mode(device, "hangs");
+    pair.wait_log("node2", "no answer within 3 s");
+    pair.wait_log_count("node2", "STONITH of node1 failed.  Retrying...", 2);
+    assert_eq!(pair.owners(ADDRESS_1), [""; 0]);
+    assert!(!pair.runs("node2", "a"));
+    fenced.mode(device, "");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_eq!(fenced.done(), [format!("node2 {device} node1")]);
+    let left = pair.lab.sh("node2", "pgrep -x sleep -a | grep 600");
+    assert_eq!(left, "", "its processes are ended");
+    fenced.tells_no_secret("node2");
+    assert_never_two_owners(&pair.lab);
+}
+
+fn name_of(way: Way) -> &'static str {
+    match way {
+        Way::Agent => "agent",
+        Way::HostLine | Way::File | Way::TwoLines => "rec",
+    }
 }
 
 /// Nothing is taken before the device has answered.
@@ -217,7 +249,12 @@ fenced! {
     obeys_as_an_agent: |kinds| obeys(kinds, Way::Agent), OURS_OURS;
     hangs_and_the_next_device_does_it: hangs, OURS_OURS;
     hangs_legacy_owner: hangs, LEGACY_OWNER;
-    lies_and_is_found_out: lies, OURS_OURS;
+    lies_and_is_found_out: |kinds| lies(kinds, Way::HostLine), OURS_OURS;
+    long_lies_and_is_found_out_as_a_file: |kinds| lies(kinds, Way::File), OURS_OURS;
+    long_lies_and_is_found_out_as_an_agent: |kinds| lies(kinds, Way::Agent), OURS_OURS;
+    fails_hangs_obeys_as_an_agent: |kinds| fails_hangs_obeys(kinds, Way::Agent), OURS_OURS;
+    long_fails_hangs_obeys_as_a_file: |kinds| fails_hangs_obeys(kinds, Way::File), OURS_OURS;
+    long_fails_hangs_obeys_as_a_file_legacy_owner: |kinds| fails_hangs_obeys(kinds, Way::File), LEGACY_OWNER;
     answers_late_ours_ours: late, OURS_OURS;
     answers_late_legacy_owner: late, LEGACY_OWNER;
     both_directions_ours_ours: both_directions, OURS_OURS;

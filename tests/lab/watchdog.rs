@@ -299,6 +299,18 @@ fn daemon_stops_for_a_moment(kinds: [Kind; 2]) {
     assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
 }
 
+/// A machine with more to do than it can: the heartbeats come, and the device is fed.
+fn machine_is_busy(kinds: [Kind; 2]) {
+    let (pair, device) = begin(kinds, 0);
+    pair.lab.sh(
+        "node1",
+        "for i in $(seq 16); do timeout 15 sh -c 'while :; do :; done' & done; wait",
+    );
+    device.is_fed();
+    assert_eq!(device.events(), [Seen::Opened]);
+    assert_eq!(pair.owners(ADDRESS_1), ["node1"]);
+}
+
 /// Without the device both nodes would serve from now on.
 fn guardian_and_daemon_killed(kinds: [Kind; 2]) {
     let (pair, device) = begin(kinds, 0);
@@ -558,6 +570,7 @@ watched! {
     a_daemon_that_hangs_is_noticed: daemon_hangs SYSTOLE_OWNER;
     long_a_daemon_that_hangs_is_noticed_ours_ours: daemon_hangs OURS_OURS;
     a_daemon_that_stands_still_for_a_moment_goes_on: daemon_stops_for_a_moment OURS_OURS;
+    long_a_busy_machine_feeds_it: machine_is_busy OURS_OURS;
     two_killed_processes_are_noticed: guardian_and_daemon_killed SYSTOLE_OWNER;
     long_two_killed_processes_are_noticed_ours_ours: guardian_and_daemon_killed OURS_OURS;
     a_restart_in_place_keeps_it_armed: restart_in_place SYSTOLE_OWNER;
