@@ -92,7 +92,8 @@ impl GroupRun {
             Severity::Info,
             &format!("Acquiring resource group: {}", self.shown()),
         );
-        match self.start_words(permit, earlier.as_ref()).await {
+        let words: Vec<&str> = self.group.resources.iter().map(String::as_str).collect();
+        match self.start_words(&words, permit, earlier.as_ref()).await {
             Ok(()) => report(GroupOutcome::Started, None),
             Err(NotStarted::Withdrawn) => self.release(GroupOutcome::Stopped, None, report).await,
             Err(NotStarted::Failed { resource, attempt }) => {
@@ -110,9 +111,10 @@ impl GroupRun {
         }
     }
 
-    /// Stops `from` and what stands right of it, right to left, then starts what does not run, left to
-    /// right. Without `from` nothing is stopped. What does not start is left as it is, and so is the rest.
-    /// `report` as for [`start`](Self::start).
+    /// Stops `from` and what stands right of it, right to left, then starts what does not run of that, left to
+    /// right. Without `from` nothing is stopped, and the whole group is started. What does not start is left as it
+    /// is, and so is the rest. What cannot be stopped is left as well: nothing is handed over, so that it runs on
+    /// here is no reason to restart the machine. `report` as for [`start`](Self::start).
     ///
     /// # Errors
     /// What was not started again, for people. The group is held as before.
@@ -138,14 +140,13 @@ impl GroupRun {
             let worker = self.context.worker(word).await;
             let mut said = None;
             if let Err(StillRuns(resource)) = self.stop_one(word, worker, &mut said).await {
-                log(Severity::Crit, "Resource STOP failure. Reboot required!");
-                log(Severity::Crit, "Killing heartbeat ungracefully!");
-                let why = format!("{resource} cannot be stopped");
-                report(GroupOutcome::StopFailed { resource }, said);
-                return Err(why);
+                report(GroupOutcome::Started, said);
+                return Err(format!("{resource} cannot be stopped"));
             }
         }
-        match self.start_words(permit, earlier.as_ref()).await {
+        // What stands left of it runs: its script is not called, whatever its `status` prints.
+        let words = words.get(at.unwrap_or_default()..).unwrap_or_default();
+        match self.start_words(words, permit, earlier.as_ref()).await {
             Ok(()) => {
                 report(GroupOutcome::Started, None);
                 Ok(())
@@ -167,15 +168,15 @@ impl GroupRun {
         }
     }
 
-    /// Starts what does not run, left to right, up to the first failure.
+    /// Starts what does not run of `words`, left to right, up to the first failure.
     async fn start_words(
         &self,
+        words: &[&str],
         permit: &Permit,
         earlier: Option<&Earlier>,
     ) -> Result<(), NotStarted> {
-        let words: Vec<&str> = self.group.resources.iter().map(String::as_str).collect();
         let mut ahead = VecDeque::new();
-        let mut left = words.as_slice();
+        let mut left = words;
         while let Some(word) = left.first() {
             let worker = self.context.next_worker(left, &mut ahead).await;
             let native = matches!(worker, Worker::Native(_));

@@ -212,6 +212,49 @@ async fn a_restart_that_fails_leaves_the_rest_as_it_is() {
 }
 
 #[actix::test]
+async fn a_restart_that_cannot_stop_is_a_restart_that_failed() {
+    let mut scripts = Scripts::new();
+    scripts.environment.set("HA_STOPRETRYMAX", "1");
+    scripts.resource(
+        "good",
+        "case $op in start) touch $f;; stop) [ ! -f $root/sticks ] || exit 1; rm -f $f;; status) [ -f $f ] && echo running;; esac",
+    );
+    let checks = [("good::b", Check::Run(scripts.file("check")))];
+    scripts.script(&scripts.file("check"), "[ ! -f $root/sticks ]");
+    let mut group = Fixture::new(&scripts, "good::a good::b", &checks);
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    group.checked(true).await;
+    fs::write(scripts.file("sticks"), "").expect("sticks");
+    group.checked(false).await;
+    group.wants(ailment(true, None)).await;
+    assert_eq!(
+        group.run(Restart).await,
+        GroupOutcome::Started,
+        "nothing is handed over: no machine is restarted for it"
+    );
+    group.wants(ailment(false, Some(Then::Move))).await;
+    assert!(
+        matches!(group.run(Stop).await, GroupOutcome::StopFailed { .. }),
+        "a move does restart it"
+    );
+}
+
+#[actix::test]
+async fn a_restart_does_not_call_what_stands_left_of_it() {
+    let scripts = Scripts::new();
+    scripts.resource("mute", "exit 0");
+    let checks = [("good::b", Check::Status)];
+    let mut group = Fixture::new(&scripts, "good::a mute::m good::b", &checks);
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    group.checked(true).await;
+    fs::remove_file(scripts.file("state.good.b")).expect("b runs");
+    group.checked(false).await;
+    scripts.calls();
+    assert_eq!(group.run(Restart).await, GroupOutcome::Started);
+    assert_eq!(scripts.calls(), ["good b stop", "good b start"]);
+}
+
+#[actix::test]
 async fn an_order_ends_the_check_in_hand_and_nothing_is_checked_that_does_not_run() {
     let scripts = Scripts::new();
     let program: PathBuf = scripts.file("hangs");
