@@ -236,7 +236,7 @@ impl ResourceGroupActor {
                     run.stop(report).await;
                     None
                 }
-                GroupOrder::Restart => Some(run.restart(from.as_deref(), &permit, report).await),
+                GroupOrder::Restart => Some(run.restart(&from, &permit, report).await),
             };
             (run.group, restarted)
         };

@@ -14,7 +14,7 @@
 //! | bad, and a resource left of it fails | nothing: that one comes first |
 //! | a failure | a restart of the resource and of what stands right of it |
 //! | a failure, and more than `restarts` failures count; or the restart fails | given up: what `then` says |
-//! | bad, and given up | a restart again, after [`FIRST_PAUSE`], then after twice that and so on, [`LONGEST_PAUSE`] at most |
+//! | bad, and given up; or good, and something right of it did not start in the restart | a restart again, after [`FIRST_PAUSE`], then after twice that and so on, [`LONGEST_PAUSE`] at most |
 //! | a failure becomes older than `window` | it alone counts no more |
 //! | cleared by a person | no failure counts, and nothing is given up |
 //!
@@ -202,7 +202,15 @@ impl Monitor {
         self.wants_restart = false;
     }
 
-    fn good(&mut self, group: &str, out: &mut Vec<Line>) {
+    fn good(&mut self, group: &str, now: Monotonic, out: &mut Vec<Line>) {
+        if self.incomplete {
+            // What stands right of it may have been stopped by the restart that failed.
+            self.bad = 0;
+            self.unknown = 0;
+            self.proven = true;
+            self.told_unproven = false;
+            return self.tries_again(now);
+        }
         let word = &self.word;
         let shown = self.bad > 0 || self.given_up.is_some() || self.told_unproven;
         if shown {
@@ -215,8 +223,20 @@ impl Monitor {
         self.proven = true;
         self.told_unproven = false;
         self.given_up = None;
-        // What stands right of it may have been stopped by a restart that failed.
-        self.wants_restart = self.incomplete;
+    }
+
+    /// Restarts did not help, or not yet: the next one, when it is due.
+    fn tries_again(&mut self, now: Monotonic) {
+        let Some(given_up) = &mut self.given_up else {
+            // A person has cleared it.
+            self.wants_restart = true;
+            return;
+        };
+        if now >= given_up.next && self.rules.then != Then::Stop {
+            given_up.next = now + given_up.pause;
+            given_up.pause = given_up.pause.saturating_mul(2).min(LONGEST_PAUSE);
+            self.wants_restart = true;
+        }
     }
 
     fn unknown(&mut self, group: &str, words: &str, out: &mut Vec<Line>) {
@@ -243,13 +263,8 @@ impl Monitor {
             }
             return;
         }
-        if let Some(given_up) = &mut self.given_up {
-            if now >= given_up.next && self.rules.then != Then::Stop {
-                given_up.next = now + given_up.pause;
-                given_up.pause = given_up.pause.saturating_mul(2).min(LONGEST_PAUSE);
-                self.wants_restart = true;
-            }
-            return;
+        if self.given_up.is_some() {
+            return self.tries_again(now);
         }
         if self.wants_restart {
             // The core cannot begin it yet.
@@ -400,7 +415,7 @@ impl Monitors {
         };
         it.last = Some((now, answer.clone()));
         match answer {
-            Answer::Good => it.good(&group, &mut out),
+            Answer::Good => it.good(&group, now, &mut out),
             Answer::Unknown(words) => it.unknown(&group, &words, &mut out),
             Answer::Bad(_) if behind => it.rests(),
             Answer::Bad(words) => it.bad(&group, &words, now, &mut out),
@@ -413,6 +428,13 @@ impl Monitors {
     pub fn restarts_from(&self) -> Option<&str> {
         let mut wants = self.list.iter().filter(|it| it.wants_restart);
         wants.find(|it| it.is_bad()).map(Monitor::word)
+    }
+
+    /// The resource word from which a restart starts: what stands left of it runs. `None`: nothing is known of it.
+    #[must_use]
+    pub fn starts_from(&self) -> Option<&str> {
+        let first = self.list.iter().find(|it| it.wants_restart);
+        first.map(Monitor::word)
     }
 
     /// A restart has ended. `failed`: why, if it did.

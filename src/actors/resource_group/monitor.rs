@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::check::Checked;
 use super::log::log;
+use super::run::RestartFrom;
 use super::{ResourceGroupActor, Work};
 use crate::actors::messages::NoteAilment;
 use crate::actors::own_beats::OwnBeats;
@@ -117,11 +118,15 @@ impl CheckEnds {
 }
 
 impl ResourceGroupActor {
-    /// The resource from which a restart stops.
-    pub(super) fn restarts_from(&self) -> Option<String> {
-        let watching = self.watching.as_ref()?;
-        let monitors = &watching.setup.monitors;
-        monitors.with(|monitors| monitors.restarts_from().map(str::to_owned))
+    /// The resources from which a restart stops and starts.
+    pub(super) fn restarts_from(&self) -> RestartFrom {
+        let Some(watching) = &self.watching else {
+            return RestartFrom::default();
+        };
+        watching.setup.monitors.with(|monitors| RestartFrom {
+            stop: monitors.restarts_from().map(str::to_owned),
+            start: monitors.starts_from().map(str::to_owned),
+        })
     }
 
     /// Ends the check in hand. `forget`: nothing that was wanted is wanted any more.

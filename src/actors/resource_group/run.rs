@@ -34,6 +34,15 @@ enum NotStarted {
     Failed { resource: String, attempt: Attempt },
 }
 
+/// From which resource words a restart stops and starts.
+#[derive(Debug, Default)]
+pub(super) struct RestartFrom {
+    /// This and what stands right of it is stopped; `None`: nothing is.
+    pub(super) stop: Option<String>,
+    /// What does not run of this and what stands right of it is started; `None`: of the whole group.
+    pub(super) start: Option<String>,
+}
+
 impl GroupRun {
     /// Takes over the present line of the file. For an unknown key the words that were loaded stay.
     pub(super) async fn refresh(&mut self) {
@@ -111,23 +120,25 @@ impl GroupRun {
         }
     }
 
-    /// Stops `from` and what stands right of it, right to left, then starts what does not run of that, left to
-    /// right. Without `from` nothing is stopped, and the whole group is started. What does not start is left as it
-    /// is, and so is the rest. What cannot be stopped is left as well: nothing is handed over, so that it runs on
-    /// here is no reason to restart the machine. `report` as for [`start`](Self::start).
+    /// Stops what is to be stopped, right to left, then starts what does not run, left to right. What does not start
+    /// is left as it is, and so is the rest. What cannot be stopped is left as well: nothing is handed over, so that
+    /// it runs on here is no reason to restart the machine. `report` as for [`start`](Self::start).
     ///
     /// # Errors
     /// What was not started again, for people. The group is held as before.
     pub(super) async fn restart(
         &self,
-        from: Option<&str>,
+        from: &RestartFrom,
         permit: &Permit,
         report: impl FnOnce(GroupOutcome, Option<String>),
     ) -> Result<(), String> {
         let earlier = self.after_earlier_scripts().await;
         let words: Vec<&str> = self.group.resources.iter().map(String::as_str).collect();
-        let at = from.and_then(|from| words.iter().position(|word| *word == from));
-        let right = words.get(at.unwrap_or(words.len())..).unwrap_or_default();
+        let place = |from: &str| words.iter().position(|word| *word == from);
+        let stop = from.stop.as_deref().and_then(place);
+        let start = from.start.as_deref().and_then(place).or(stop);
+        let right = words.get(stop.unwrap_or(words.len())..);
+        let right = right.unwrap_or_default();
         log(
             Severity::Info,
             &format!(
@@ -145,7 +156,7 @@ impl GroupRun {
             }
         }
         // What stands left of it runs: its script is not called, whatever its `status` prints.
-        let words = words.get(at.unwrap_or_default()..).unwrap_or_default();
+        let words = words.get(start.unwrap_or_default()..).unwrap_or_default();
         match self.start_words(words, permit, earlier.as_ref()).await {
             Ok(()) => {
                 report(GroupOutcome::Started, None);

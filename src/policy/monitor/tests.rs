@@ -143,12 +143,43 @@ fn a_restart_that_fails_gives_up_and_the_pauses_double() {
     assert_eq!(tried, [30, 90, 210, 450, 930, 1530]);
     assert_eq!(monitors.ailment().unwrap().gives_up, Some(Then::Move));
     // It runs again by itself: what stands right of it may not, and is started.
-    assert_eq!(monitors.answered(1, Answer::Good, at(3000)).len(), 1);
+    assert_eq!(monitors.answered(1, Answer::Good, at(3000)), []);
     let ailment = monitors.ailment().unwrap();
-    assert_eq!((ailment.restart, ailment.gives_up), (true, None));
+    assert_eq!(
+        (ailment.restart, ailment.gives_up),
+        (true, Some(Then::Move))
+    );
     assert_eq!(monitors.restarts_from(), None);
+    assert_eq!(monitors.starts_from(), Some("nginx"));
     monitors.restarted(None, at(3010));
+    assert_eq!(monitors.answered(1, Answer::Good, at(3020)).len(), 1);
     assert_eq!(monitors.ailment(), None);
+}
+
+/// The resource itself is well after its restart, and what stands right of it does not start.
+#[test]
+fn good_answers_do_not_shorten_the_pauses_while_the_rest_does_not_start() {
+    let mut monitors = monitors(Then::Stay);
+    monitors.answered(1, Answer::Good, at(10));
+    fails(&mut monitors, 1, 20);
+    let failed = Some("php: code 1");
+    assert_eq!(monitors.restarted(failed, at(50)).len(), 1);
+    let mut tried = Vec::new();
+    for turn in 6..200 {
+        assert_eq!(monitors.answered(1, Answer::Good, at(turn * 10)), []);
+        assert_eq!(monitors.list()[1].standing(), Standing::GivenUp);
+        if monitors.ailment().unwrap().restart {
+            tried.push(turn * 10 - 50);
+            assert_eq!(monitors.restarted(failed, at(turn * 10)), []);
+        }
+    }
+    assert_eq!(tried, [30, 90, 210, 450, 930, 1530]);
+    // A person does not wait for the pause.
+    monitors.clear();
+    monitors.answered(1, Answer::Good, at(2010));
+    assert!(monitors.ailment().unwrap().restart);
+    assert_eq!(monitors.restarted(failed, at(2011)).len(), 1);
+    assert!(!monitors.ailment().unwrap().restart);
 }
 
 #[test]

@@ -202,9 +202,10 @@ async fn a_restart_that_fails_leaves_the_rest_as_it_is() {
         ["good c stop", "good b stop", "good b start"]
     );
     group.wants(ailment(false, Some(Then::Move))).await;
-    // Somebody repairs it by hand: what stands right of it is started.
+    // Somebody repairs it by hand, and says so: what stands right of it is started.
     fs::remove_file(scripts.file("broken")).expect("broken");
     fs::write(scripts.file("state.good.b"), "").expect("b");
+    group.group.do_send(ForgetFailures);
     group.checked(true).await;
     group.wants(ailment(true, None)).await;
     assert_eq!(group.run(Restart).await, GroupOutcome::Started);
