@@ -74,6 +74,8 @@ words! {
     /// Keys of the groups that did not start at the giver of a standby, separated by blanks, in
     /// its `done`. Ours: sent to a Systole node only.
     FAILED = "systole_failed";
+    /// Of these, the groups that go because restarts did not help a monitored resource. Ours: beside `FAILED`.
+    AILING = "systole_ailing";
     /// The run of the other node that the sender declared dead. Ours, see `protocol/partition.rs`.
     GONE = "systole_gone";
     /// Mark of the owners in a node's haresources, see `protocol/haresources_mark.rs`.

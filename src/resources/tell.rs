@@ -236,8 +236,12 @@ impl ResourceState {
     /// Tells the taker that every group of the set is stopped, so that it may start them.
     pub(in crate::resources) fn say_done(&mut self, set: HoldingSet) {
         let mut done = ask(set, "done");
-        if let Some(failed) = self.failed_of(set) {
+        let groups = &self.groups;
+        if let Some(failed) = self.list_of(set, |key| groups.is_passed_on(key)) {
             done.set_text(field::FAILED, &failed);
+        }
+        if let Some(ailing) = self.list_of(set, |key| groups.ailing().was_given(key)) {
+            done.set_text(field::AILING, &ailing);
         }
         self.send(done);
     }
@@ -284,15 +288,14 @@ impl ResourceState {
         self.unowned.question_is_over()
     }
 
-    /// The groups of `set` that are given away because their start failed here. Only for a node
-    /// that understands this list.
-    pub(in crate::resources) fn failed_of(&self, set: HoldingSet) -> Option<String> {
+    /// The groups of `set` of which this is true. Only for a node that understands such a list.
+    fn list_of(&self, set: HoldingSet, which: impl Fn(&GroupKey) -> bool) -> Option<String> {
         if !self.other.all_systole() {
             return None;
         }
         let mut list = String::new();
         let keys = self.groups.of(set);
-        for key in keys.filter(|key| self.groups.is_passed_on(key)) {
+        for key in keys.filter(|key| which(key)) {
             let length = list.len().saturating_add(key.as_str().len());
             if length < LONGEST_LIST {
                 list.push_str(key.as_str());

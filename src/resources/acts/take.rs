@@ -224,18 +224,23 @@ impl ResourceState {
         // A legacy node gives what it holds of ours because of any failure there.
         let legacy = !self.other.all_systole();
         let for_a_failure = legacy && set == HoldingSet::LOCAL;
-        let list = message.text(field::FAILED).unwrap_or_default();
-        let words: BTreeSet<&str> = list.split(' ').collect();
-        let failed =
-            |key: &GroupKey| words.contains(key.as_str()) || words.contains(key_mark(key).as_str());
+        let (failed, ailing) = (named(message, field::FAILED), named(message, field::AILING));
         for key in self.groups.keys_of(set) {
-            if failed(&key) {
+            if ailing(&key) {
                 self.groups.ailing_mut().came(&key, self.now);
-            } else if !for_a_failure {
+            } else if !for_a_failure && !failed(&key) {
+                // It may have come for an interface or an address: then its service was not looked at.
                 self.groups.ailing_mut().is_well(&key);
             }
         }
         self.groups
             .given_to_us(set, failed, for_a_failure, self.now);
     }
+}
+
+/// Whether a group is in this list of a message.
+fn named<'a>(message: &'a Message, list: &str) -> impl Fn(&GroupKey) -> bool + use<'a> {
+    let list = message.text(list).unwrap_or_default();
+    let words: BTreeSet<&str> = list.split(' ').collect();
+    move |key| words.contains(key.as_str()) || words.contains(key_mark(key).as_str())
 }

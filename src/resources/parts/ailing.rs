@@ -4,11 +4,11 @@
 //! |---|---|
 //! | a restart is wanted | ordered once, as soon as it may begin; the monitors ask again if it is of no use |
 //! | restarts do not help, `then = "move"` | the half of the group is offered to the other node, at most once in the group's window |
-//! | the other node gave it to us for a failure | that counts as such a move: it does not go back in the window, and is not given back to its owner |
+//! | the other node gave it to us because restarts did not help there | that counts as such a move: it does not go back in the window, and is not given back to its owner |
 //! | restarts do not help, `then = "stop"` | the group is stopped once, and stays down |
 //! | a person clears it, or it is given to us by a Systole node where it did not fail | nothing of that counts |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::clock::Monotonic;
@@ -25,6 +25,8 @@ pub(in crate::resources) struct Ailing {
     /// When a group was given away, or came here, because a resource failed.
     moved: BTreeMap<GroupKey, Monotonic>,
     came: BTreeMap<GroupKey, Monotonic>,
+    /// Groups that were last given away for this.
+    given: BTreeSet<GroupKey>,
     /// Nothing is offered before that.
     not_before: Monotonic,
     pause: Duration,
@@ -38,6 +40,7 @@ impl Ailing {
             wants: BTreeMap::new(),
             moved: BTreeMap::new(),
             came: BTreeMap::new(),
+            given: BTreeSet::new(),
             not_before: Monotonic::ZERO,
             pause: MOVE_AFTER,
         }
@@ -108,11 +111,19 @@ impl Ailing {
         let failed = wants.is_some_and(|wants| wants.gives_up == Some(Then::Move));
         if failed {
             self.moved.insert(key.clone(), now);
+            self.given.insert(key.clone());
+        } else {
+            self.given.remove(key);
         }
         failed
     }
 
-    /// The other node gave it to us because it failed there.
+    /// Whether it was given to the other node for this, when it was given away last.
+    pub(in crate::resources) fn was_given(&self, key: &GroupKey) -> bool {
+        self.given.contains(key)
+    }
+
+    /// The other node gave it to us because restarts did not help there.
     pub(in crate::resources) fn came(&mut self, key: &GroupKey, now: Monotonic) {
         if self.windows.contains_key(key) {
             self.came.insert(key.clone(), now);
@@ -133,7 +144,7 @@ impl Ailing {
             || self.failed_there(key, now)
     }
 
-    /// Whether it came here within its window because it failed there.
+    /// Whether it came here within its window because restarts did not help there.
     pub(in crate::resources) fn failed_there(&self, key: &GroupKey, now: Monotonic) -> bool {
         let came = self.came.get(key);
         self.counts_until(key, came)
@@ -195,7 +206,7 @@ mod tests {
         assert!(!ailing.offers(at(31)), "once more");
         assert_eq!(ailing.deadline(at(31)), Some(at(91)));
         assert!(ailing.given(&key(), at(50)));
-        assert!(ailing.is_none());
+        assert!(ailing.is_none() && ailing.was_given(&key()));
         assert!(ailing.moved_lately(&key(), at(149)) && !ailing.moved_lately(&key(), at(150)));
         ailing.says(key(), moves());
         assert_eq!(ailing.deadline(at(60)), Some(at(91)));
@@ -215,6 +226,7 @@ mod tests {
         assert!(!ailing.failed_there(&other, at(11)));
         ailing.says(key(), None);
         assert!(!ailing.given(&key(), at(20)), "given for another reason");
+        assert!(!ailing.was_given(&key()));
         assert!(!ailing.failed_there(&key(), at(20)));
     }
 }

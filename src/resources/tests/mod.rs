@@ -91,6 +91,8 @@ pub(super) struct Core {
     pub(super) heard_last: Option<String>,
     /// The same of our last message in a standby.
     pub(super) heard_last_of_standby: Option<String>,
+    /// Our last `done`.
+    pub(super) done: Option<Message>,
     /// Weights in the full reports.
     weighed: Vec<String>,
     /// The last weight given to membership.
@@ -112,6 +114,7 @@ impl Core {
             said: Vec::new(),
             heard_last: None,
             heard_last_of_standby: None,
+            done: None,
             weighed: Vec::new(),
             weight: Weight::default(),
             complaints: Vec::new(),
@@ -191,6 +194,9 @@ impl Core {
                 message.set_text(field::HG, "1");
                 message.set_text(field::SEQ, &format!("{:x}", self.own_seq));
                 self.said.push(text_of(&message));
+                if message.text(field::INFO) == Some("done") {
+                    self.done = Some(message.clone());
+                }
                 if let Some(heard) = message.text(field::HEARD) {
                     self.heard_last = Some(heard.to_owned());
                     if message.kind() == Some("ask_resources") {

@@ -162,7 +162,7 @@ fn what_failed_there_is_not_moved_back_and_not_given_back_before_its_window_is_o
     let mut core = pair();
     core.hear("b", "ask local me");
     core.said();
-    core.hear_failed("b", "local", "b");
+    core.hear_failed("b", "local", "b", true);
     core.finish();
     core.hear("b", "resource none 1");
     core.said();
@@ -184,6 +184,44 @@ fn what_failed_there_is_not_moved_back_and_not_given_back_before_its_window_is_o
     core.wait(1);
     let said = core.said();
     assert!(said.contains(&"ask foreign me".to_owned()), "{said:?}");
+}
+
+/// Its start failed there, its interface was down or its address taken: that says nothing of the service.
+#[test]
+fn what_came_for_another_trouble_moves_when_its_service_fails() {
+    let mut core = pair();
+    core.hear("b", "ask local me");
+    core.said();
+    core.hear_failed("b", "local", "b", false);
+    core.finish();
+    core.hear("b", "resource none 1");
+    core.said();
+    assert_eq!(core.state.rscstatus(), "all");
+    assert!(!core.state.waits().join("\n").contains("failed there"));
+    core.input(ResourceInput::MonitorsSay {
+        group: GroupKey::new("b"),
+        wants: Some(Ailment {
+            resource: "nginx".to_owned(),
+            restart: false,
+            gives_up: Some(Then::Move),
+        }),
+    });
+    core.wait(60_000);
+    let said = core.said();
+    assert!(said.contains(&"ask foreign me".to_owned()), "{said:?}");
+}
+
+#[test]
+fn the_giver_names_what_goes_because_of_a_monitor() {
+    let mut core = pair();
+    wants(&mut core, false, Some(Then::Move));
+    core.hear("b", "ask local other");
+    core.finish();
+    let fields = |core: &Core| {
+        let done = core.done.as_ref().unwrap();
+        [field::FAILED, field::AILING].map(|it| done.text(it).map(str::to_owned))
+    };
+    assert_eq!(fields(&core), [Some("a".to_owned()), Some("a".to_owned())]);
 }
 
 #[test]
@@ -224,14 +262,17 @@ fn a_group_that_is_stopped_for_good_stays_down_until_a_person_says_otherwise() {
 }
 
 impl Core {
-    /// As `hear`, of a giver that names a group that failed there.
-    fn hear_failed(&mut self, from: &str, set: &str, group: &str) {
-        let message = Message::new("ask_resources")
+    /// As `hear`, of a giver that names a group that failed there; `ailing`: its service, by a monitor.
+    fn hear_failed(&mut self, from: &str, set: &str, group: &str, ailing: bool) {
+        let mut message = Message::new("ask_resources")
             .with(field::RSC_HOLD, set)
             .with(field::INFO, "done")
             .with(field::FAILED, group)
             .with(field::HG, "1")
             .with(field::SEQ, &format!("{:x}", self.next_seq()));
+        if ailing {
+            message.set_text(field::AILING, group);
+        }
         self.event(ResourceEvent::Message {
             from: name(from),
             own: false,
