@@ -208,13 +208,30 @@ fn verbs(kind: Kind) -> Vec<(&'static str, (i32, String))> {
         settled();
     }
     verb("stop at the end", "stop");
+    // A start loads the kernel's software watchdog where the device is not there, and only there.
+    let said = lab.sh(
+        "node1",
+        "mkdir -p /run/more; printf '#!/bin/sh\\necho \"$1\" >>/run/loaded\\n' >/run/more/modprobe; chmod 755 /run/more/modprobe
+         mount -t overlay more -o lowerdir=/run/more:/usr/sbin /usr/sbin; mknod /run/dog c 11 130",
+    );
+    assert_eq!(said, "");
+    for device in ["/dev/no-such-watchdog", "/run/dog"] {
+        write("ha.cf", &format!("bogus yes\n{good}watchdog {device}\n"));
+        verb("start with a bad file and a watchdog", "start");
+        let loaded = lab.sh("node1", "cat /run/loaded; rm -f /run/loaded");
+        assert_eq!(
+            loaded.contains("softdog"),
+            device != "/run/dog",
+            "{device}: {loaded}"
+        );
+    }
     let lock = lab.exec("node1", &["test", "-e", "/run/no-lock"]);
     assert!(!lock.status.success(), "no lock file while it ran");
     seen
 }
 
 /// The intended differences of ours: docs/reference/compatibility.md.
-const OTHERWISE: [(&str, i32); 6] = [
+const OTHERWISE: [(&str, i32); 7] = [
     // LSB: not configured.
     ("start without ha.cf", 6),
     ("status without ha.cf", 3),
@@ -225,6 +242,8 @@ const OTHERWISE: [(&str, i32); 6] = [
     // The start with the bad file has not happened yet: nothing ran before.
     ("status before any start", 3),
     ("stop, stale pid file", 0),
+    // Legacy makes the device node itself, and says so when the module brought none: here udev makes it.
+    ("start with a bad file and a watchdog", 6),
 ];
 
 /// The init script compared with legacy's on a similar host.
