@@ -302,6 +302,27 @@ fn orphaned(fenced: &Fenced) {
     );
 }
 
+/// The owner is cut off from everything, and lets go: it resets nobody, although its device would obey. The other one, which still
+/// hears a ping node, resets it.
+fn cut_off(kinds: [Kind; 2]) {
+    const GATE: &str = "10.77.0.254";
+    let mut config = PairConfig::new(kinds);
+    config.media.push_str(&format!("\nping {GATE}"));
+    let fenced = Fenced::new(config, Way::HostLine);
+    fenced.settings("isolation_release = \"on\"\n");
+    let pair = &fenced.pair;
+    pair.start_settled();
+    for node in NODES {
+        pair.wait_log(node, &format!("Link {GATE}:{GATE} up."));
+    }
+    fenced.mode("rec", "late3");
+    pair.lab.link("node1", "eth0", false);
+    pair.wait_log("node1", "isolated: ");
+    pair.wait_owner("node2", ADDRESS_1, "a");
+    assert_eq!(fenced.done(), ["node2 rec node1"], "{:?}", fenced.resets());
+    assert_never_two_owners(&pair.lab);
+}
+
 macro_rules! midway {
     ($($name:ident: $scenario:expr;)*) => { $(
         #[test]
@@ -322,6 +343,7 @@ midway! {
     a_restart_in_place_resets_once: |kinds| in_other_hands(kinds, reload);
     a_killed_daemon_resets_nobody_who_is_back: killed_and_back;
     a_frozen_node_resets_nobody: frozen;
+    a_node_that_is_cut_off_resets_nobody: cut_off;
     a_node_that_lost_its_devices_resets_nobody: |kinds| nobody_is_reset_after(kinds, without_devices);
     a_node_that_only_releases_resets_nobody: |kinds| nobody_is_reset_after(kinds, third_death);
     what_only_releases_ends_a_reset_that_is_out: |kinds| nobody_is_reset_after(kinds, orphaned);
