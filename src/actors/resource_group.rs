@@ -184,7 +184,7 @@ impl ResourceGroupActor {
             return;
         };
         self.work = Work::Order;
-        let check = self.checks_end(ctx);
+        let check = self.end_check(ctx);
         let from = self.restarts_from();
         let mut run = self.group_run();
         let known = self.cared.fresh(self.clock.now().instant);

@@ -3,7 +3,8 @@
 //! | When | What |
 //! |---|---|
 //! | each second, while the node is settled | groups that run here and have no order in hand may begin a check that is due |
-//! | the node is frozen | what they want is wanted no more |
+//! | the node is frozen | checks in hand are ended, and no restart is wanted |
+//! | the process is about to be replaced | checks in hand are ended, and none begins |
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use actix::WeakRecipient;
 use actix::prelude::*;
+use tokio::time::timeout;
 
 use super::GroupsActor;
 use crate::actors::messages::{AskSettled, ClearFailures, NoteAilment};
@@ -28,6 +30,9 @@ use crate::protocol::group::GroupKey;
 
 /// Pause between two looks at what is due.
 const EACH: Duration = Duration::from_secs(1);
+
+/// How long the end of checks is waited for before the process is replaced.
+const CHECKS_END: Duration = Duration::from_secs(1);
 
 /// The monitors of all groups.
 pub struct MonitorSetup {
@@ -165,9 +170,11 @@ impl GroupsActor {
     }
 
     fn let_check(&self) {
+        if self.sealed {
+            return;
+        }
         self.ledger.with(|ledger| {
-            let watched = |it: &&super::Entry| self.monitors.watched.contains_key(&it.group.key);
-            let watched = self.entries.iter().filter(watched);
+            let watched = self.entries.iter().filter(|it| self.is_watched(it));
             let settled = watched.filter(|it| it.is_settled_here(ledger));
             settled.for_each(|entry| entry.actor.do_send(MayCheck));
         });
@@ -188,9 +195,20 @@ impl GroupsActor {
 
     /// The node is frozen.
     pub(super) fn pause_checks(&self) {
-        let watched = |it: &&super::Entry| self.monitors.watched.contains_key(&it.group.key);
-        let watched = self.entries.iter().filter(watched);
+        let watched = self.entries.iter().filter(|it| self.is_watched(it));
         watched.for_each(|entry| entry.actor.do_send(PauseChecks));
+    }
+
+    /// This process is about to be replaced: waits until no check runs, a short time at most.
+    pub(super) fn checks_ended(&self) -> impl Future<Output = ()> + use<> {
+        let watched = self.entries.iter().filter(|it| self.is_watched(it));
+        let ended: Vec<_> = watched.map(|it| it.actor.send(PauseChecks)).collect();
+        let all = futures_util::future::join_all(ended);
+        async move { drop(timeout(CHECKS_END, all).await) }
+    }
+
+    fn is_watched(&self, entry: &super::Entry) -> bool {
+        self.monitors.watched.contains_key(&entry.group.key)
     }
 
     fn no_group(key: &GroupKey) -> String {
@@ -217,6 +235,10 @@ impl Handler<RunChecks> for GroupsActor {
 
     fn handle(&mut self, RunChecks(key): RunChecks, _: &mut Self::Context) -> Self::Result {
         let watched = self.monitors.watched.contains_key(&key);
+        if self.sealed {
+            let why = "the daemon is about to be replaced: try again".to_owned();
+            return Box::pin(async move { Err(why) });
+        }
         let Some(entry) = self.entry(&key) else {
             return Box::pin(async move { Err(Self::no_group(&key)) });
         };
@@ -226,8 +248,7 @@ impl Handler<RunChecks> for GroupsActor {
                 return Err(format!("group {key} has no [[monitor]] in systole.toml"));
             }
             match answer.await {
-                Ok(Some(answers)) => Ok(answers.into_iter().map(report).collect()),
-                Ok(None) => Err(format!("group {key} is being started or stopped")),
+                Ok(answers) => Ok(answers?.into_iter().map(report).collect()),
                 Err(error) => Err(error.to_string()),
             }
         })

@@ -28,11 +28,17 @@ impl Handler<Written> for GroupsActor {
 }
 
 impl Handler<Seal> for GroupsActor {
-    type Result = bool;
+    type Result = ResponseFuture<bool>;
 
     fn handle(&mut self, _: Seal, _: &mut Self::Context) -> Self::Result {
         self.sealed = true;
-        self.held.with(|held| held.is_settled())
+        let held = self.held.clone();
+        let checks = self.checks_ended();
+        Box::pin(async move {
+            // A program of a check would run on beside the checks of the successor.
+            checks.await;
+            held.with(|held| held.is_settled())
+        })
     }
 }
 

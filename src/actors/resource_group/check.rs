@@ -78,8 +78,17 @@ impl GroupRun {
         } else {
             limit.saturating_add(Duration::from_secs(10))
         };
-        let done = timeout(longest, asked).await;
-        done.unwrap_or_else(|_| Checked::Late(no_answer(limit)))
+        let ended = async {
+            if !by_network {
+                // Whoever watches the program ends it, and tells when it has ended.
+                std::future::pending::<()>().await;
+            }
+            child::called_off(off).await;
+        };
+        tokio::select! {
+            done = timeout(longest, asked) => done.unwrap_or_else(|_| Checked::Late(no_answer(limit))),
+            () = ended => unknown("an order has ended the check"),
+        }
     }
 
     async fn check_status(&self, word: &str, limit: Duration, off: &CallOff) -> Checked {

@@ -63,7 +63,8 @@ pub struct Watched {
 #[rtype(result = "()")]
 pub struct MayCheck;
 
-/// The node is frozen: what was wanted is wanted no more.
+/// The node is frozen, or about to be replaced: the check in hand ends, and no restart is wanted before the next
+/// answers. Answered when nothing of the check runs any more, after a short time at most.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct PauseChecks;
@@ -73,10 +74,14 @@ pub struct PauseChecks;
 #[rtype(result = "()")]
 pub struct ForgetFailures;
 
-/// Runs all checks once, for people. `None`: an order is in hand. Each with its word and its answer.
+/// Runs all checks once, for people. It ends a check in hand, and an order ends it. Each with its word and its
+/// answer, or why there are none.
 #[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "Option<Vec<(String, String, Answer)>>")]
+#[rtype(result = "Result<Answers, String>")]
 pub struct CheckNow;
+
+/// The answers of all checks of a group: the word, the check and what it said.
+pub(crate) type Answers = Vec<(String, String, Answer)>;
 
 /// The monitors of the actor, and the check in hand.
 pub(super) struct Watching {
@@ -92,6 +97,8 @@ struct InHand {
     off: watch::Sender<bool>,
     /// Received when nothing of it runs.
     ended: oneshot::Receiver<()>,
+    /// All checks, for people.
+    for_people: bool,
 }
 
 impl Watching {
@@ -129,20 +136,15 @@ impl ResourceGroupActor {
         })
     }
 
-    /// Ends the check in hand. `forget`: nothing that was wanted is wanted any more.
-    fn end_check(&mut self, ctx: &mut Context<Self>) -> CheckEnds {
+    /// Ends the check in hand, because an order begins or nobody may look.
+    pub(super) fn end_check(&mut self, ctx: &mut Context<Self>) -> CheckEnds {
         let in_hand = self.watching.as_mut().and_then(|it| it.in_hand.take());
-        CheckEnds(in_hand.map(|InHand { task, off, ended }| {
+        CheckEnds(in_hand.map(|it| {
             // Its task only waits for the answer; whoever watches the program ends it.
-            off.send_replace(true);
-            ctx.cancel_future(task);
-            ended
+            it.off.send_replace(true);
+            ctx.cancel_future(it.task);
+            it.ended
         }))
-    }
-
-    /// An order begins.
-    pub(super) fn checks_end(&mut self, ctx: &mut Context<Self>) -> CheckEnds {
-        self.end_check(ctx)
     }
 
     /// The group runs on from an earlier life.
@@ -157,8 +159,9 @@ impl ResourceGroupActor {
 
     /// The actor begins anew: nobody waits for the check in hand.
     pub(super) fn forget_check(&mut self) {
-        if let Some(watching) = &mut self.watching {
-            watching.in_hand = None;
+        let in_hand = self.watching.as_mut().and_then(|it| it.in_hand.take());
+        if let Some(in_hand) = in_hand {
+            in_hand.off.send_replace(true);
         }
     }
 
@@ -247,7 +250,12 @@ impl ResourceGroupActor {
             }
         }));
         if let Some(watching) = &mut self.watching {
-            watching.in_hand = Some(InHand { task, off, ended });
+            watching.in_hand = Some(InHand {
+                task,
+                off,
+                ended,
+                for_people: false,
+            });
         }
     }
 }
@@ -277,14 +285,15 @@ impl Handler<MayCheck> for ResourceGroupActor {
 }
 
 impl Handler<PauseChecks> for ResourceGroupActor {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: PauseChecks, ctx: &mut Self::Context) {
-        drop(self.end_check(ctx));
+    fn handle(&mut self, _: PauseChecks, ctx: &mut Self::Context) -> Self::Result {
+        let check = self.end_check(ctx);
         self.with_monitors(|monitors| {
             monitors.pauses();
             Vec::new()
         });
+        Box::pin(check.wait())
     }
 }
 
@@ -305,31 +314,64 @@ impl Handler<ForgetFailures> for ResourceGroupActor {
 }
 
 impl Handler<CheckNow> for ResourceGroupActor {
-    type Result = ResponseFuture<Option<Vec<(String, String, Answer)>>>;
+    type Result = ResponseFuture<Result<Answers, String>>;
 
-    fn handle(&mut self, _: CheckNow, _: &mut Self::Context) -> Self::Result {
-        let idle = self.work == Work::None && self.is_idle();
-        let setup = self.watching.as_ref().map(|it| it.setup.clone());
+    fn handle(&mut self, _: CheckNow, ctx: &mut Self::Context) -> Self::Result {
+        let key = &self.group.key;
+        if !self.is_idle() {
+            let why = format!("group {key} is being started or stopped");
+            return Box::pin(async move { Err(why) });
+        }
+        let Some(watching) = &self.watching else {
+            return Box::pin(async { Ok(Vec::new()) });
+        };
+        if watching.in_hand.as_ref().is_some_and(|it| it.for_people) {
+            let why = format!("the checks of group {key} are being run for somebody else");
+            return Box::pin(async move { Err(why) });
+        }
+        let why_ended = format!("an order for group {key} has ended its checks");
+        let setup = watching.setup.clone();
+        let before = self.end_check(ctx);
         let run = self.group_run();
         let clock = self.clock.clone();
-        Box::pin(async move {
-            if !idle {
-                return None;
-            }
+        let (off, call_off) = watch::channel(false);
+        let (answer, answered) = oneshot::channel();
+        let (ends, ended) = oneshot::channel();
+        actix_rt::spawn(async move {
+            before.wait().await;
             let mut answers = Vec::new();
-            let Some(setup) = setup else {
-                return Some(answers);
-            };
-            let (_off, call_off) = watch::channel(false);
             for of in setup.checks.iter() {
+                if *call_off.borrow() {
+                    break;
+                }
                 let begun = clock.now().instant;
                 let checked = run.check(&of.word, &of.check, of.limit, &call_off).await;
                 let took = clock.now().instant.since(begun);
                 let answer = in_time(checked, took, &setup).await;
                 answers.push((of.word.clone(), of.check.to_string(), answer));
             }
-            Some(answers)
-        })
+            let _ = ends.send(());
+            let _ = answer.send(answers);
+        });
+        let (tell, told) = oneshot::channel();
+        // Ended with the check: then nobody tells.
+        let task = ctx.spawn(answered.into_actor(self).map(|answers, act, _| {
+            if let Some(watching) = &mut act.watching {
+                watching.in_hand = None;
+            }
+            if let Ok(answers) = answers {
+                let _ = tell.send(answers);
+            }
+        }));
+        if let Some(watching) = &mut self.watching {
+            watching.in_hand = Some(InHand {
+                task,
+                off,
+                ended,
+                for_people: true,
+            });
+        }
+        Box::pin(async move { told.await.map_err(|_| why_ended) })
     }
 }
 

@@ -292,6 +292,96 @@ async fn an_order_ends_the_check_in_hand_and_nothing_is_checked_that_does_not_ru
     );
 }
 
+/// The number of the check that hangs in `sleep`, when it runs.
+async fn hanging(scripts: &Scripts) -> PathBuf {
+    loop {
+        sleep(Duration::from_millis(10)).await;
+        let pid = fs::read_to_string(scripts.file("pid")).unwrap_or_default();
+        if pid.ends_with('\n') {
+            fs::remove_file(scripts.file("pid")).expect("pid");
+            return PathBuf::from(format!("/proc/{}", pid.trim()));
+        }
+    }
+}
+
+#[actix::test]
+async fn checks_for_people_run_alone_and_an_order_ends_them() {
+    let scripts = Scripts::new();
+    let program: PathBuf = scripts.file("hangs");
+    scripts.script(&program, "echo $$ > $root/pid; exec sleep 4000");
+    let checks = [("good::a", Check::Run(program)), ("good::b", Check::Status)];
+    let mut group = Fixture::new(&scripts, "good::a good::b", &checks);
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    group.group.do_send(MayCheck);
+    let scheduled = hanging(&scripts).await;
+    let asked = group.group.send(CheckNow);
+    let asked = actix_rt::spawn(asked);
+    let for_people = hanging(&scripts).await;
+    assert!(!scheduled.exists(), "one at a time");
+    group.group.do_send(MayCheck);
+    let second = group.group.send(CheckNow).await.expect("it lives");
+    assert!(second.unwrap_err().contains("for somebody else"));
+    assert_eq!(group.run(Stop).await, GroupOutcome::Stopped);
+    assert!(!for_people.exists(), "ended before the order began");
+    let answers = asked.await.expect("it ends").expect("it lives");
+    assert!(answers.unwrap_err().contains("an order for group good::a"));
+    let calls = scripts.calls();
+    let begun = calls.iter().filter(|call| call.starts_with("hangs"));
+    assert_eq!(begun.count(), 2, "{calls:?}");
+}
+
+#[actix::test]
+async fn a_pause_is_answered_when_the_check_has_ended() {
+    let scripts = Scripts::new();
+    let program: PathBuf = scripts.file("hangs");
+    scripts.script(&program, "echo $$ > $root/pid; exec sleep 4000");
+    let checks = [("good::a", Check::Run(program))];
+    let mut group = Fixture::new(&scripts, "good::a", &checks);
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    group.group.do_send(MayCheck);
+    let process = hanging(&scripts).await;
+    group.group.send(PauseChecks).await.expect("it lives");
+    assert!(!process.exists());
+}
+
+#[actix::test]
+async fn a_check_by_the_network_ends_when_an_order_comes() {
+    let scripts = Scripts::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port");
+    let check = Check::Http {
+        host: "127.0.0.1".to_owned(),
+        port: listener.local_addr().expect("bound").port(),
+        path: "/".to_owned(),
+    };
+    let run = of_one_group(&scripts);
+    let (off, call_off) = watch::channel(false);
+    let limit = Duration::from_secs(3600);
+    let checked = run.check("good::a", &check, limit, &call_off);
+    let ends = async {
+        let asked = listener.accept().await;
+        off.send_replace(true);
+        asked
+    };
+    let both = futures_util::future::join(checked, ends);
+    let both = timeout(Duration::from_secs(20), both).await;
+    let (checked, _) = both.expect("it does not wait for the answer");
+    assert!(matches!(checked, Checked::Answered(Answer::Unknown(_))));
+}
+
+fn of_one_group(scripts: &Scripts) -> GroupRun {
+    GroupRun {
+        context: scripts.context(),
+        group: ResourceGroup {
+            key: GroupKey::new("good::a"),
+            owner: NodeName::new("alpha").expect("name"),
+            resources: vec!["good::a".to_owned()],
+        },
+        turn: Arc::default(),
+        bare: super::super::Bare::default(),
+    }
+}
+
 #[actix::test]
 async fn people_may_run_the_checks_of_a_group_that_does_not_run() {
     let scripts = Scripts::new();
@@ -322,16 +412,7 @@ async fn a_server_that_accepts_and_never_answers_and_a_program_that_hangs_are_la
     let listener = listener.expect("a port");
     let port = listener.local_addr().expect("bound").port();
     let host = "127.0.0.1".to_owned();
-    let run = GroupRun {
-        context: scripts.context(),
-        group: ResourceGroup {
-            key: GroupKey::new("good::a"),
-            owner: NodeName::new("alpha").expect("name"),
-            resources: vec!["good::a".to_owned()],
-        },
-        turn: Arc::default(),
-        bare: super::super::Bare::default(),
-    };
+    let run = of_one_group(&scripts);
     let (_off, call_off) = watch::channel(false);
     let http = Check::Http {
         host: host.clone(),
