@@ -25,6 +25,8 @@ pub(in crate::resources) struct Ailing {
     /// When a group was given away, or came here, because a resource failed.
     moved: BTreeMap<GroupKey, Monotonic>,
     came: BTreeMap<GroupKey, Monotonic>,
+    /// Groups that are being stopped for good.
+    stopping: BTreeSet<GroupKey>,
     /// Groups that were last given away for this.
     given: BTreeSet<GroupKey>,
     /// Nothing is offered before that.
@@ -40,6 +42,7 @@ impl Ailing {
             wants: BTreeMap::new(),
             moved: BTreeMap::new(),
             came: BTreeMap::new(),
+            stopping: BTreeSet::new(),
             given: BTreeSet::new(),
             not_before: Monotonic::ZERO,
             pause: MOVE_AFTER,
@@ -89,6 +92,12 @@ impl Ailing {
     /// The stop is ordered.
     pub(in crate::resources) fn stops(&mut self, key: &GroupKey) {
         self.wants.remove(key);
+        self.stopping.insert(key.clone());
+    }
+
+    /// That stop has ended. Whether it stays down: no person has cleared it meanwhile.
+    pub(in crate::resources) fn stays_down(&mut self, key: &GroupKey) -> bool {
+        self.stopping.remove(key)
     }
 
     /// Whether nothing was offered for this a moment ago.
@@ -134,6 +143,7 @@ impl Ailing {
     pub(in crate::resources) fn is_well(&mut self, key: &GroupKey) {
         self.moved.remove(key);
         self.came.remove(key);
+        self.stopping.remove(key);
     }
 
     /// Whether it was moved for this within its window, by either node.

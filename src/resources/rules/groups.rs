@@ -69,7 +69,11 @@ impl ResourceState {
                 }
             }
             GroupOutcome::Stopped if for_good => {
-                self.groups.stopped_for_good(group, self.now);
+                if self.groups.ailing_mut().stays_down(group) {
+                    self.groups.stopped_for_good(group, self.now);
+                } else {
+                    self.groups.start_when_settled(group, self.now);
+                }
             }
             GroupOutcome::Stopped => {
                 self.groups.forget_trouble(group);

@@ -261,6 +261,22 @@ fn a_group_that_is_stopped_for_good_stays_down_until_a_person_says_otherwise() {
     assert_eq!(core.state.remarks(), [""; 0]);
 }
 
+#[test]
+fn what_a_person_clears_while_it_is_stopped_for_good_is_started_after_that() {
+    let mut core = pair();
+    wants(&mut core, false, Some(Then::Stop));
+    assert_eq!(core.said(), ["stop a"]);
+    core.input(ResourceInput::FailuresCleared(GroupKey::new("a")));
+    core.wait(1);
+    assert_eq!(core.said(), [""; 0], "the stop goes on");
+    says(&mut core, None);
+    core.finish();
+    core.wait(1);
+    assert!(core.said().contains(&"start a".to_owned()));
+    core.finish();
+    assert_eq!(core.state.remarks(), [""; 0]);
+}
+
 impl Core {
     /// As `hear`, of a giver that names a group that failed there; `ailing`: its service, by a monitor.
     fn hear_failed(&mut self, from: &str, set: &str, group: &str, ailing: bool) {
