@@ -6,7 +6,8 @@
 //! |---|---|
 //! | the group was started | the first check after `interval`; an answer that is not good acts on nothing before one was good |
 //! | it runs on from an earlier life of the daemon | the same; what was good in that life counts |
-//! | an order for the group | no check, and what was wanted is wanted no more |
+//! | an order for the group | no check; at its end nothing is wanted any more |
+//! | a freeze | no check, and no restart is wanted; what was given up stays given up |
 //! | good | all is well: what was wanted is wanted no more |
 //! | unknown | nothing; WARN when it is so `failures` times in a row |
 //! | bad, and never good since the start | WARN, once |
@@ -18,7 +19,8 @@
 //! | a failure becomes older than `window` | it alone counts no more |
 //! | cleared by a person | no failure counts, and nothing is given up |
 //!
-//! An answer that takes too long is bad, unless this node was late itself ([`late`]).
+//! An answer that takes too long is bad, unless this node was late itself ([`late`]). Pressure alone excuses three
+//! times `failures` answers in a row at most.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -36,6 +38,10 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// Most failures that are kept of a resource.
 const MAX_FAILURES: usize = 64;
 
+/// How many times `failures` answers in a row pressure alone excuses. A service that hangs and loads the machine is
+/// found after that.
+const PRESSED: u32 = 3;
+
 /// Processor or disk pressure, in per cent, above which this node is late itself.
 pub const HIGH_PRESSURE: f32 = 50.0;
 
@@ -48,6 +54,8 @@ pub enum Answer {
     Bad(String),
     /// Nobody knows: why.
     Unknown(String),
+    /// It did not answer in time, and processors or disks were under pressure: unknown, for a while.
+    Pressed(String),
 }
 
 /// What was seen of this node while a check took too long.
@@ -71,7 +79,7 @@ pub fn late(words: &str, seen: &Lateness) -> Answer {
             "{words}, and own heartbeats were {ms} ms late meanwhile"
         ))
     } else if let Some(pressure) = pressure {
-        Answer::Unknown(format!(
+        Answer::Pressed(format!(
             "{words}, and processors or disks are under pressure ({pressure:.0} %)"
         ))
     } else {
@@ -98,6 +106,8 @@ pub struct Monitor {
     told_unproven: bool,
     bad: u32,
     unknown: u32,
+    /// Answers in a row that only pressure excused.
+    pressed: u32,
     failures: VecDeque<Monotonic>,
     wants_restart: bool,
     /// A restart has failed: something right of it may be down as well.
@@ -135,6 +145,7 @@ impl Monitor {
             told_unproven: false,
             bad: 0,
             unknown: 0,
+            pressed: 0,
             failures: VecDeque::new(),
             wants_restart: false,
             incomplete: false,
@@ -183,7 +194,7 @@ impl Monitor {
             Some((_, Answer::Good)) => Standing::Good,
             Some(_) if !self.proven => Standing::NeverGood,
             Some((_, Answer::Bad(_))) => Standing::Failing,
-            Some((_, Answer::Unknown(_))) => Standing::Unknown,
+            Some((_, Answer::Unknown(_) | Answer::Pressed(_))) => Standing::Unknown,
         }
     }
 
@@ -200,6 +211,20 @@ impl Monitor {
         self.bad = 0;
         self.unknown = 0;
         self.wants_restart = false;
+    }
+
+    /// Pressure alone excuses so many answers and no more.
+    fn judge(&mut self, answer: Answer) -> Answer {
+        let Answer::Pressed(words) = answer else {
+            self.pressed = 0;
+            return answer;
+        };
+        self.pressed = self.pressed.saturating_add(1);
+        if self.pressed > self.rules.failures.saturating_mul(PRESSED) {
+            Answer::Bad(words)
+        } else {
+            Answer::Unknown(words)
+        }
     }
 
     fn good(&mut self, group: &str, now: Monotonic, out: &mut Vec<Line>) {
@@ -349,6 +374,7 @@ impl Monitors {
     pub fn began(&mut self, now: Monotonic) {
         for it in &mut self.list {
             it.rests();
+            it.pressed = 0;
             it.due = Some(now + it.rules.interval);
             it.proven = false;
             it.told_unproven = false;
@@ -377,7 +403,7 @@ impl Monitors {
         proven.map(|(place, _)| place).collect()
     }
 
-    /// An order for the group begins, or nobody may look: what was wanted is wanted no more.
+    /// Nobody may look for now: no restart is wanted before the next answers. What was given up stays given up.
     pub fn pauses(&mut self) {
         for it in &mut self.list {
             it.rests();
@@ -413,10 +439,11 @@ impl Monitors {
         let Some(it) = self.list.get_mut(place) else {
             return out;
         };
+        let answer = it.judge(answer);
         it.last = Some((now, answer.clone()));
         match answer {
             Answer::Good => it.good(&group, now, &mut out),
-            Answer::Unknown(words) => it.unknown(&group, &words, &mut out),
+            Answer::Unknown(words) | Answer::Pressed(words) => it.unknown(&group, &words, &mut out),
             Answer::Bad(_) if behind => it.rests(),
             Answer::Bad(words) => it.bad(&group, &words, now, &mut out),
         }
@@ -444,6 +471,7 @@ impl Monitors {
         for it in &mut self.list {
             let wanted = it.wants_restart;
             it.rests();
+            it.pressed = 0;
             it.due = Some(now + it.rules.interval);
             if wanted {
                 it.incomplete = failed.is_some();

@@ -114,7 +114,9 @@ fn view(monitor: &Monitor, of: &CheckOf, now: Monotonic) -> MonitorView {
     let rules = monitor.rules();
     let (at, words) = match monitor.last() {
         Some((at, Answer::Good)) => (Some(*at), None),
-        Some((at, Answer::Bad(words) | Answer::Unknown(words))) => (Some(*at), Some(words.clone())),
+        Some((at, Answer::Bad(words) | Answer::Unknown(words) | Answer::Pressed(words))) => {
+            (Some(*at), Some(words.clone()))
+        }
         None => (None, None),
     };
     let ago = at.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX));
@@ -220,7 +222,7 @@ fn report((resource, check, answer): (String, String, Answer)) -> CheckReport {
     let (answer, words) = match answer {
         Answer::Good => ("good", None),
         Answer::Bad(words) => ("bad", Some(words)),
-        Answer::Unknown(words) => ("unknown", Some(words)),
+        Answer::Unknown(words) | Answer::Pressed(words) => ("unknown", Some(words)),
     };
     CheckReport {
         resource,

@@ -247,8 +247,28 @@ fn a_check_that_hangs_is_bad_only_where_this_node_was_not_late_itself() {
             ..seen
         },
     ] {
-        assert!(matches!(late("hangs", &late_itself), Answer::Unknown(_)));
+        assert!(!matches!(late("hangs", &late_itself), Answer::Bad(_)));
     }
+}
+
+#[test]
+fn pressure_alone_excuses_three_times_failures_answers_in_a_row() {
+    let pressed = || Answer::Pressed("no answer within 5 s".to_owned());
+    let mut monitors = monitors(Then::Move);
+    monitors.answered(1, Answer::Good, at(10));
+    let asks = |monitors: &mut Monitors, turns: std::ops::Range<u64>| {
+        turns
+            .filter(|turn| {
+                monitors.answered(1, pressed(), at(turn * 10));
+                monitors.ailment().is_some()
+            })
+            .min()
+    };
+    assert_eq!(asks(&mut monitors, 2..11), None);
+    assert_eq!(monitors.list()[1].standing(), Standing::Unknown);
+    // Another answer in between, and it counts anew.
+    monitors.answered(1, Answer::Unknown("activating".to_owned()), at(110));
+    assert_eq!(asks(&mut monitors, 12..100), Some(23), "nine, and three");
 }
 
 #[test]
