@@ -108,6 +108,12 @@ impl Node {
         self.resources.start_asks_network(order)
     }
 
+    /// Whether the group was stopped for good because restarts did not help it.
+    #[must_use]
+    pub fn is_down_for_good(&self, key: &GroupKey) -> bool {
+        self.resources.is_down_for_good(key)
+    }
+
     /// Lines for people about groups that do not run on the node that should run them, and about the
     /// key that signs.
     #[must_use]

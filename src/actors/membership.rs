@@ -741,10 +741,14 @@ impl Handler<NoteAilment> for MembershipActor {
 }
 
 impl Handler<ClearFailures> for MembershipActor {
-    type Result = ();
+    type Result = bool;
 
-    fn handle(&mut self, ClearFailures(group): ClearFailures, ctx: &mut Self::Context) {
-        self.step(Event::FailuresCleared(group), ctx);
+    fn handle(&mut self, clear: ClearFailures, ctx: &mut Self::Context) -> bool {
+        let known = clear.watched || self.node.is_down_for_good(&clear.group);
+        if known {
+            self.step(Event::FailuresCleared(clear.group), ctx);
+        }
+        known
     }
 }
 

@@ -146,10 +146,16 @@ pub struct NoteAilment {
     pub wants: Option<Ailment>,
 }
 
-/// A person says that what failed in a group is repaired.
+/// A person says that what failed in a group is repaired. Answered with whether there was anything to forget: it has
+/// a monitor, or was stopped for good.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
-#[rtype(result = "()")]
-pub struct ClearFailures(pub GroupKey);
+#[rtype(result = "bool")]
+pub struct ClearFailures {
+    /// The group.
+    pub group: GroupKey,
+    /// Whether it has a monitor.
+    pub watched: bool,
+}
 
 /// From membership to the groups, in the order in which the core reported it.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]

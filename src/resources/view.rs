@@ -54,6 +54,12 @@ impl ResourceState {
         self.groups.sides().map(|(key, _)| key)
     }
 
+    /// Whether the group was stopped for good because restarts did not help it.
+    #[must_use]
+    pub fn is_down_for_good(&self, key: &GroupKey) -> bool {
+        self.groups.stays_down(key)
+    }
+
     /// Remarks for people about groups that are not where they belong.
     pub fn remarks(&self) -> Vec<String> {
         let down = self.groups.down_for_good();

@@ -247,7 +247,7 @@ impl Handler<RunChecks> for GroupsActor {
         let answer = entry.actor.send(CheckNow);
         Box::pin(async move {
             if !watched {
-                return Err(format!("group {key} has no [[monitor]] in systole.toml"));
+                return Err(no_monitor(&key));
             }
             match answer.await {
                 Ok(answers) => Ok(answers?.into_iter().map(report).collect()),
@@ -258,15 +258,32 @@ impl Handler<RunChecks> for GroupsActor {
 }
 
 impl Handler<ClearGroup> for GroupsActor {
-    type Result = Result<(), String>;
+    type Result = ResponseFuture<Result<(), String>>;
 
     fn handle(&mut self, ClearGroup(key): ClearGroup, _: &mut Self::Context) -> Self::Result {
-        let entry = self.entry(&key).ok_or_else(|| Self::no_group(&key))?;
-        entry.actor.do_send(ForgetFailures);
+        let watched = self.monitors.watched.contains_key(&key);
+        let Some(entry) = self.entry(&key) else {
+            return Box::pin(async move { Err(Self::no_group(&key)) });
+        };
+        if watched {
+            entry.actor.do_send(ForgetFailures);
+        }
         let core = self.monitors.clears.as_ref();
         let core = core.and_then(WeakRecipient::upgrade);
-        core.ok_or("membership does not answer")?
-            .do_send(ClearFailures(key));
-        Ok(())
+        Box::pin(async move {
+            let silent = || "membership does not answer".to_owned();
+            let group = key.clone();
+            let told = core.ok_or_else(silent)?;
+            let told = told.send(ClearFailures { group, watched }).await;
+            if told.map_err(|_| silent())? {
+                Ok(())
+            } else {
+                Err(no_monitor(&key))
+            }
+        })
     }
+}
+
+fn no_monitor(key: &GroupKey) -> String {
+    format!("group {key} has no [[monitor]] in systole.toml")
 }

@@ -65,7 +65,10 @@ impl Cluster {
                 decisions: probe.downgrade().recipient(),
                 again: probe.downgrade().recipient(),
             },
-            monitors: MonitorSetup::none(),
+            monitors: MonitorSetup {
+                clears: Some(probe.downgrade().recipient()),
+                ..MonitorSetup::none()
+            },
         };
         let groups = supervise(
             &Arbiter::current(),
@@ -237,6 +240,22 @@ async fn askers_get_the_outcome_and_never_cause_one() {
         cluster.ask("bad::1", Some(Start)).await,
         GroupAnswer::StartFailed { code: 7, .. }
     ));
+}
+
+#[actix::test]
+async fn what_has_no_monitor_is_cleared_only_when_it_was_stopped_for_good() {
+    let scripts = Scripts::new();
+    let cluster = Cluster::new(&scripts, &["alpha good::a", "alpha good::down"]);
+    let clear = async |key| {
+        let answer = cluster.groups.send(ClearGroup(GroupKey::new(key))).await;
+        answer.expect("alive")
+    };
+    assert_eq!(
+        clear("good::a").await,
+        Err("group good::a has no [[monitor]] in systole.toml".to_owned())
+    );
+    assert_eq!(clear("good::down").await, Ok(()));
+    assert!(clear("good::b").await.is_err());
 }
 
 #[actix::test]

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::actors::messages::{AskSettled, MoveAddresses, NoteDecision, TellAgain};
+use crate::actors::messages::{AskSettled, ClearFailures, MoveAddresses, NoteDecision, TellAgain};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::agents::child::{OutputTarget, record};
 use crate::agents::script::Environment;
@@ -288,6 +288,15 @@ impl Handler<MayStart> for Probe {
     fn handle(&mut self, _: MayStart, _: &mut Self::Context) -> Self::Result {
         let next = self.permits.lock().expect("lock").pop_front();
         MessageResult(next.unwrap_or(Some(true)).expect("a fault of the core"))
+    }
+}
+
+/// A group with this name was stopped for good.
+impl Handler<ClearFailures> for Probe {
+    type Result = bool;
+
+    fn handle(&mut self, clear: ClearFailures, _: &mut Self::Context) -> bool {
+        clear.watched || clear.group.as_str().contains("down")
     }
 }
 
