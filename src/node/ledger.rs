@@ -10,7 +10,7 @@
 //! | the same order again, in hand | | | | as given first | |
 //! | the same order again, done | | | | | told again |
 //! | done: `Started`, `StopFailed` | yes | | | − | + |
-//! | done: `Stopped`, `StartFailed`, `AddressTaken` | no | | | − | + |
+//! | done: `Stopped`, `StartFailed`, `AddressTaken` | no, unless another order to start is in hand | | | − | + |
 //! | done, and not in hand | | | | | nothing: heard before |
 //! | addresses withdrawn, or restored | | | noted | | |
 //! | the process ends for a successor | | what may run | | | |
@@ -146,11 +146,13 @@ impl Ledger {
             return false;
         }
         line.ran_before = false;
+        // A core that began anew may have ordered the start while the stop of the one before was in hand.
+        let starts = line.in_hand.values().any(|given| given.what.starts());
         line.may_run = match ended.outcome {
             GroupOutcome::Started | GroupOutcome::StopFailed { .. } => true,
             GroupOutcome::Stopped
             | GroupOutcome::StartFailed { .. }
-            | GroupOutcome::AddressTaken { .. } => false,
+            | GroupOutcome::AddressTaken { .. } => starts,
         };
         if line.ended_as(ended.order).is_none() {
             self.ended(key, ended.clone());

@@ -68,15 +68,20 @@ impl World {
         }
         let now = self.now;
         self.hosts[host].asks.done(group, &outcome, now);
-        let kept = &mut self.hosts[host].kept;
+        let h = &mut self.hosts[host];
+        let kept = &mut h.kept;
         match kept.in_hand.get_mut(&group) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(kept.in_hand.remove(&group)),
         }
+        // A core that began anew may have ordered a start behind it.
+        let wanted = h.outstanding.get(&group);
+        let starts = kept.in_hand.contains_key(&group) && wanted.is_some_and(|it| it.starts());
         match outcome {
             GroupOutcome::Started | GroupOutcome::StopFailed { .. } => {
                 kept.may_run.insert(group);
             }
+            _ if starts => {}
             _ => drop(kept.may_run.remove(&group)),
         }
         if self.hosts[host].life != life {

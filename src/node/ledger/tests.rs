@@ -52,6 +52,24 @@ fn unfinished(ledger: &Ledger) -> bool {
     ledger.unfinished().next().is_some()
 }
 
+/// The core began anew while a stop was in hand, and ordered a start: the end of the stop is not the last word on the group.
+#[test]
+fn a_stop_of_an_earlier_core_does_not_hide_the_start_that_follows() {
+    for (outcome, runs) in outcomes() {
+        let mut ledger = Ledger::going_on(&[key()], &[]);
+        ledger.ordered(&key(), OrderId(6), STOP);
+        ledger.ordered(&key(), OrderId(1), START);
+        ledger.done(&key(), &ended(6, GroupOutcome::Stopped));
+        assert!(
+            may_run(&ledger) && unfinished(&ledger),
+            "its script may run"
+        );
+        ledger.done(&key(), &ended(1, outcome));
+        assert_eq!(may_run(&ledger), runs);
+        assert!(!unfinished(&ledger));
+    }
+}
+
 /// Order × what ran before × outcome: each of them told twice.
 #[test]
 fn an_order_is_in_hand_until_its_first_outcome_and_nothing_is_noted_twice() {
