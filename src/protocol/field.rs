@@ -106,6 +106,8 @@ words! {
     LINKS = "systole_links";
     /// The newest question that the sender of a report had received. Ours, see `protocol/question.rs`.
     HEARD = "systole_heard";
+    /// The offer of a standby whose `done` the sender of a report did not wait for. Ours.
+    NOT_TAKEN = "systole_not_taken";
     /// Sending client.
     FROM_ID = "from_id";
     /// Receiving client.

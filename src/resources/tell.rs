@@ -8,6 +8,7 @@ use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::key_mark;
 use crate::protocol::message::Message;
 use crate::protocol::name::NodeName;
+use crate::protocol::question::Position;
 use crate::resources::gate::Act;
 use crate::resources::holding::HoldingSet;
 use crate::resources::messages::{ask, report};
@@ -97,14 +98,24 @@ impl ResourceState {
     /// Sends a report of what we hold now. During a release it reports what is not released yet, so
     /// that another node does not start what we still stop.
     pub(in crate::resources) fn answer(&mut self) {
+        let report = self.full_report();
+        self.send(report);
+    }
+
+    /// The same; it also says that we do not take what was given by this offer.
+    pub(in crate::resources) fn say_not_taken(&mut self, offer: Position) {
+        let report = self.full_report();
+        self.send(report.with(field::NOT_TAKEN, &offer.to_text()));
+    }
+
+    fn full_report(&self) -> Message {
         let info = match self.run.phase() {
             Phase::Shutdown => Some("shutdown"),
             _ if self.duty.is_releasing() => Some("standby"),
             _ => None,
         };
         let set = self.duty.in_use();
-        let stable = self.announced_stable();
-        self.send(report(set, stable, info));
+        report(set, self.announced_stable(), info)
     }
 
     /// Logs once when both halves of the first acquisition are known.

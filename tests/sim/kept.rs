@@ -9,11 +9,7 @@ use super::prints;
 /// Histories that fail until a fault is fixed, of a core, the legacy model or the judge: the file,
 /// and the finding. If only the finding is given, it is not known yet which of the three is at
 /// fault.
-const NOT_FIXED: &[(&str, &str)] = &[(
-    "fencing-350012447.history",
-    "at the end g1 has owners []: the taker's core begins anew when the giver of a standby of everything has stopped half of it, \
-     declares it dead and hears it again before it is fenced; the giver's `done` finds no standby, and both call nobody the owner",
-)];
+const NOT_FIXED: &[(&str, &str)] = &[];
 
 /// Whether this seed of a kind is kept as one that fails until a known fault is fixed.
 pub fn waits_for_its_fix(kind: &str, seed: u64) -> bool {

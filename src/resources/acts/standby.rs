@@ -9,7 +9,7 @@ use crate::resources::gate::Act;
 use crate::resources::holding::HoldingSet;
 use crate::resources::obstacles::Scope;
 use crate::resources::parts::peer::Peer;
-use crate::resources::parts::standby::table::{Cell, Fact, Input};
+use crate::resources::parts::standby::table::{Cell, Fact, Input, Word};
 use crate::resources::parts::standby::{COMPLETION, Standby};
 use crate::resources::parts::timers::Timer;
 use crate::resources::parts::work::Purpose;
@@ -21,11 +21,8 @@ impl ResourceState {
         let state = self.standby.state();
         match state.on(input, |fact| self.standby_fact(fact)) {
             Cell::Nothing => {}
-            Cell::Unexpected(word) => {
-                let (info, node) = (word.info().to_owned(), word.from().to_string());
-                let state = self.standby.state().number().to_string();
-                self.notice(Notice::StandbyUnexpected { info, node, state });
-            }
+            Cell::Unexpected(word) => self.is_unexpected(word),
+            Cell::TakesNothing(word) => self.takes_nothing(word),
             Cell::Busy(word) => {
                 let (info, node) = (word.info().to_owned(), word.from().to_string());
                 let seconds = self.seconds_left().unwrap_or(0);
@@ -66,6 +63,7 @@ impl ResourceState {
             Cell::NoAnswer(wish) => self.keep_what_was_offered(wish),
             Cell::NoDone => self.nobody_is_done(),
             Cell::EndUngiven(giver) => self.nothing_was_given(giver),
+            Cell::EndUntaken(taker) => self.nothing_was_taken(taker),
             Cell::SayReleasedAgain(taker) => self.say_released_again(taker),
             Cell::WaitShorter => self.giver_shows_again(),
             Cell::WaitForGiver => self.wait_for_giver(),
@@ -105,6 +103,7 @@ impl ResourceState {
             Fact::AllStarted => !self.groups.has_job(|purpose| *purpose == Purpose::Take),
             Fact::HoldsWhatWeGave(node, report) => self.holds_what_we_gave(node, report),
             Fact::TakesStill => self.is_taking_still(),
+            Fact::IsOurOffer(offer) => self.standby.state().offer() == Some(offer),
             Fact::TellsApart(node) => self.other.echoes(node),
             Fact::GivesNoMore(node) => {
                 let shown = self.standby.state().has_shown(node);
@@ -165,6 +164,35 @@ impl ResourceState {
         );
         self.info("Cancelling pending standby operation");
         self.enter(Standby::Idle { answered }, None);
+        self.answer();
+    }
+
+    fn is_unexpected(&mut self, word: Word<'_>) {
+        let (info, node) = (word.info().to_owned(), word.from().to_string());
+        let state = self.standby.state().number().to_string();
+        self.notice(Notice::StandbyUnexpected { info, node, state });
+    }
+
+    /// The giver is done, and we have ended the standby before: we had declared it dead. It would
+    /// wait for us.
+    fn takes_nothing(&mut self, word: Word<'_>) {
+        self.is_unexpected(word);
+        let offer = self.other.peer(word.from()).and_then(Peer::offer);
+        if let Some(offer) = offer.filter(|offer| *offer < word.position()) {
+            self.say_not_taken(offer);
+        }
+    }
+
+    /// The taker has ended the standby before we were done: nobody runs what was given.
+    fn nothing_was_taken(&mut self, taker: &NodeName) {
+        self.decide(
+            format!("ends the standby of {}", self.standby.state().set()),
+            format!("{taker} has not taken it"),
+        );
+        self.info("Cancelling pending standby operation");
+        self.other.is_believed();
+        self.other.settles();
+        self.enter(Standby::Idle { answered: None }, None);
         self.answer();
     }
 

@@ -159,6 +159,7 @@ impl ResourceState {
         if full {
             self.unowned_answered(from, message);
             self.standby_on(Input::Reports(from, position));
+            self.not_taken(from, message);
             self.released_before_our_run(from, message);
         }
         // The ten seconds are only a wait: a peer that has just started, holds nothing of ours and

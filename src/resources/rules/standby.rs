@@ -6,6 +6,7 @@
 //! | a report | a question, `starting`: every node answers it with a full report |
 //! | the giver's `done` | the taker's question: the giver sends `done` again while the taker does not report the set |
 //! | the taker's `done` | the giver's question: the taker reports that it holds the set, and is settled |
+//! | nothing: the taker declared us dead during our release, and has taken nothing | it answers our `done` with a report that says so |
 //! | nothing: the taker declared us dead during our release | it has reported that it holds the set before we were done, and sends no more |
 //!
 //! A `done` is sent again only to a Systole node. A legacy taker that has received the first would
@@ -159,6 +160,14 @@ impl ResourceState {
             self.notice(Notice::StandbyOtherFlux { info, node });
         }
         refused
+    }
+
+    /// A report may say that what we gave is not taken.
+    pub(in crate::resources) fn not_taken(&mut self, from: &NodeName, report: &Message) {
+        let offer = report.text(field::NOT_TAKEN).and_then(Position::from_text);
+        if let Some(offer) = offer {
+            self.standby_on(Input::NotTaken(from, offer));
+        }
     }
 
     /// Every group of a set is stopped.

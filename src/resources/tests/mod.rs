@@ -91,6 +91,8 @@ pub(super) struct Core {
     pub(super) heard_last: Option<String>,
     /// The same of our last message in a standby.
     pub(super) heard_last_of_standby: Option<String>,
+    /// The offer by which we have taken nothing, as our reports name it.
+    pub(super) not_taken: Vec<String>,
     /// Our last `done`.
     pub(super) done: Option<Message>,
     /// Weights in the full reports.
@@ -114,6 +116,7 @@ impl Core {
             said: Vec::new(),
             heard_last: None,
             heard_last_of_standby: None,
+            not_taken: Vec::new(),
             done: None,
             weighed: Vec::new(),
             weight: Weight::default(),
@@ -197,6 +200,8 @@ impl Core {
                 if message.text(field::INFO) == Some("done") {
                     self.done = Some(message.clone());
                 }
+                self.not_taken
+                    .extend(message.text(field::NOT_TAKEN).map(str::to_owned));
                 if let Some(heard) = message.text(field::HEARD) {
                     self.heard_last = Some(heard.to_owned());
                     if message.kind() == Some("ask_resources") {

@@ -20,6 +20,17 @@ fn asking() -> Core {
 
 /// A full report of `b`, sent after it received our message `heard`.
 fn report(core: &mut Core, holds: &str, stable: &str, heard: Option<&str>) {
+    report_with(core, holds, stable, heard, None);
+}
+
+/// The same; `b` has not taken what was given by our offer `not_taken`.
+fn report_with(
+    core: &mut Core,
+    holds: &str,
+    stable: &str,
+    heard: Option<&str>,
+    not_taken: Option<&str>,
+) {
     let mut message = Message::new("resource")
         .with(field::RSC_HOLD, holds)
         .with(field::RTYPE, "full")
@@ -28,6 +39,9 @@ fn report(core: &mut Core, holds: &str, stable: &str, heard: Option<&str>) {
         .with(field::SEQ, &format!("{:x}", core.next_seq()));
     if let Some(heard) = heard {
         message.set_text(field::HEARD, heard);
+    }
+    if let Some(offer) = not_taken {
+        message.set_text(field::NOT_TAKEN, offer);
     }
     core.event(ResourceEvent::Message {
         from: name("b"),
@@ -237,5 +251,55 @@ fn an_offer_from_before_our_run_is_not_taken() {
         word(&mut core, "done", seqs[1]);
         let said = core.said();
         assert_eq!(said.contains(&"start b".to_owned()), taken, "{said:?}");
+    }
+}
+
+/// `b` has declared us dead in our release, and has heard us again before it had taken anything: its
+/// device was to reset us first. It does not wait for our `done`. An hour without an owner is too
+/// long. Simulator: fencing, seed 350012447.
+#[test]
+fn what_the_taker_does_not_take_is_not_given() {
+    let mut core = settled();
+    core.standby(HoldingSet::LOCAL);
+    let offer = newest(&core);
+    standby_word(&mut core, "other", Some(&offer));
+    report_with(&mut core, "local", "1", None, Some(&offer));
+    core.finish();
+    core.said();
+    for other in [None, Some("nonsense"), Some("1.1"), Some("0.0")] {
+        report_with(&mut core, "local", "1", None, other);
+        assert_eq!(core.state.rscstatus(), "transition", "{other:?}");
+    }
+    report_with(&mut core, "local", "1", None, Some(&offer));
+    assert_eq!(core.state.rscstatus(), "none");
+    assert_eq!(core.said(), ["resource none 1"]);
+    core.wait(30_000);
+    assert_eq!(core.said().first().unwrap(), "starting");
+    let question = newest(&core);
+    report(&mut core, "local", "1", Some(&question));
+    assert_eq!(core.said().last().unwrap(), "start a");
+}
+
+/// The other side of the same. A legacy giver cannot be told.
+#[test]
+fn a_giver_is_told_when_its_done_is_not_waited_for() {
+    for echoes in [true, false] {
+        let mut core = if echoes {
+            settled()
+        } else {
+            Core::stable(AutoFailback::On)
+        };
+        standby_word(&mut core, "me", None);
+        let offer = format!("1.{:x}", core.seq);
+        core.state.cancel_standby();
+        assert!(!core.state.duty.holds(HoldingSet::FOREIGN));
+        core.complaints.clear();
+        core.said();
+        standby_word(&mut core, "done", None);
+        let unexpected = usize::from(echoes);
+        assert_eq!(core.complaints.len(), unexpected, "{:?}", core.complaints);
+        let told: &[String] = if echoes { &[offer] } else { &[] };
+        assert_eq!(core.not_taken, told);
+        assert!(!core.said().contains(&"start b".to_owned()));
     }
 }

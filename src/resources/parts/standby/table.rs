@@ -102,6 +102,8 @@ pub(in crate::resources) enum Input<'a> {
     Heard,
     /// The same, and the position of that report.
     Reports(&'a NodeName, Position),
+    /// A report says that the `done` which followed this offer of ours was not waited for.
+    NotTaken(&'a NodeName, Position),
     /// The other node reported a second ago that it holds what it was given.
     TakenDue,
     /// The wait is over.
@@ -150,7 +152,9 @@ pub(in crate::resources) enum Fact<'a> {
     HoldsWhatWeGave(&'a NodeName, Position),
     /// The taker is still starting the groups, and reports when that ends.
     TakesStill,
-    /// The node can tell a second `done` from the first.
+    /// The offer is the one that we gave by.
+    IsOurOffer(Position),
+    /// The node can tell a second `done` from the first, and knows by which offer it was given.
     TellsApart(&'a NodeName),
     /// The giver has shown that it gives, and reports since that it is settled. A legacy giver
     /// reports that while it gives too.
@@ -164,6 +168,8 @@ pub(in crate::resources) enum Cell<'a> {
     Nothing,
     /// Logs that no standby waits for the message.
     Unexpected(Word<'a>),
+    /// The same; the giver is told, because it would wait for us.
+    TakesNothing(Word<'a>),
     /// Logs that another standby is open.
     Busy(Word<'a>),
     /// Ignores a message of an earlier standby.
@@ -206,6 +212,8 @@ pub(in crate::resources) enum Cell<'a> {
     NoDone,
     /// The giver has ended the standby without us: ends it.
     EndUngiven(&'a NodeName),
+    /// The other node has not taken what we gave, and will not: ends the standby.
+    EndUntaken(&'a NodeName),
     /// Sends `done` once more.
     SayReleasedAgain(&'a NodeName),
     /// Waits twenty seconds for the giver to show that it gives.
@@ -255,6 +263,9 @@ impl Standby {
             (Given { .. }, Input::Reports(from, at)) if is(Fact::HoldsWhatWeGave(from, at)) => {
                 Cell::ExpectDone
             }
+            (Given { .. }, Input::NotTaken(from, offer)) if is(Fact::IsOurOffer(offer)) => {
+                Cell::EndUntaken(from)
+            }
             (Accepted { .. }, Input::Reports(from, _)) if is(Fact::GivesNoMore(from)) => {
                 Cell::EndUngiven(from)
             }
@@ -290,6 +301,7 @@ impl Standby {
                 | Input::Started
                 | Input::Heard
                 | Input::Reports(..)
+                | Input::NotTaken(..)
                 | Input::TakenDue
                 | Input::Asks(_)
                 | Input::Due
@@ -333,6 +345,10 @@ impl Standby {
                 Cell::NoteOlderStart(word)
             }
             (Accepted { .. }, Says::Done) if is(Fact::IsOfTheGiver(word)) => Cell::Earlier(word),
+            // A verdict on the giver has ended the standby here, and not there.
+            (Idle { .. } | Offered { .. }, Says::Done) if is(Fact::TellsApart(word.from())) => {
+                Cell::TakesNothing(word)
+            }
 
             (_, Says::Ready | Says::Done | Says::Other) => Cell::Unexpected(word),
         }

@@ -21,9 +21,9 @@ const TABLE: &str = "\
   Accepted: Unexpected
   Taking: Unexpected
 `done`
-  Idle: Take if FollowsItsOffer, Known if IsKnown, AskAfterDone if MayBeLate, NoteOlderStart if EndsAnOlderStart, else Unexpected
-  Offered: Unexpected
-  Offered, NotStarted: Unexpected
+  Idle: Take if FollowsItsOffer, Known if IsKnown, AskAfterDone if MayBeLate, NoteOlderStart if EndsAnOlderStart, TakesNothing if TellsApart, else Unexpected
+  Offered: TakesNothing if TellsApart, else Unexpected
+  Offered, NotStarted: TakesNothing if TellsApart, else Unexpected
   Giving: Unexpected
   Given: TakerIsDone if AnswersOurOffer, else Earlier
   Accepted: Take if FollowsItsOffer, Earlier if IsOfTheGiver, else Unexpected
@@ -75,6 +75,14 @@ Reports
   Giving: Nothing
   Given: ExpectDone if HoldsWhatWeGave, else Nothing
   Accepted: EndUngiven if GivesNoMore, else Nothing
+  Taking: Nothing
+NotTaken
+  Idle: Nothing
+  Offered: Nothing
+  Offered, NotStarted: Nothing
+  Giving: Nothing
+  Given: EndUntaken if IsOurOffer, else Nothing
+  Accepted: Nothing
   Taking: Nothing
 TakenDue
   Idle: Nothing
@@ -180,7 +188,7 @@ fn states() -> [(&'static str, Standby); 7] {
     ]
 }
 
-fn inputs<'a>(from: &'a NodeName, message: &'a Message) -> [Input<'a>; 16] {
+fn inputs<'a>(from: &'a NodeName, message: &'a Message) -> [Input<'a>; 17] {
     let word = |info| Input::Word(Word::new(from, info, HoldingSet::LOCAL, message));
     [
         word("me"),
@@ -192,6 +200,7 @@ fn inputs<'a>(from: &'a NodeName, message: &'a Message) -> [Input<'a>; 16] {
         Input::Started,
         Input::Heard,
         Input::Reports(from, Position::default()),
+        Input::NotTaken(from, Position::default()),
         Input::TakenDue,
         Input::Due,
         Input::Asks(from),
