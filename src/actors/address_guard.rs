@@ -30,7 +30,7 @@ use crate::node::MayPutBack;
 use crate::notice::{self, Speaker};
 use crate::policy::address_guard::links::{LinkWatch, Place};
 use crate::policy::address_guard::{
-    AGAIN, Action, AddressGuard, BUSY, Event, Found, Held, REFUSED, Remover, Seen, Spot, Tried,
+    AGAIN, Action, AddressGuard, BUSY, Event, Found, Held, Remover, Seen, Spot, Tried,
 };
 use crate::protocol::group::GroupKey;
 use crate::protocol::links::OwnLinks;
@@ -325,10 +325,8 @@ impl AddressGuardActor {
             let next = match tried {
                 Tried::PutBack => Some(Duration::ZERO),
                 Tried::NotNeeded => Some(BUSY),
-                // The thaw is no news of the kernel.
-                Tried::Frozen => Some(REFUSED),
-                // News, or the next regular look.
-                Tried::Taken(_) | Tried::Failed(_) => None,
+                // The guard says when, or news or the next regular look come.
+                Tried::Frozen | Tried::Taken(_) | Tried::Failed(_) => None,
             };
             act.event(Event::Tried(held, tried), ctx);
             if let Some(next) = next {

@@ -250,7 +250,8 @@ impl Entry {
 
     /// When it may be tried again; `None`: no try waits for that, or news of the kernel come first.
     fn due(&self) -> Option<Monotonic> {
-        let waits = matches!(self.told, None | Some(Told::Taken(_)));
+        // The thaw is no news of the kernel.
+        let waits = matches!(self.told, None | Some(Told::Taken(_) | Told::Frozen));
         self.not_before
             .filter(|_| self.absent && self.trying.is_none() && waits)
     }

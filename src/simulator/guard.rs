@@ -224,8 +224,7 @@ impl World {
         let next = match tried {
             Tried::PutBack => Some(0),
             Tried::NotNeeded => Some(BUSY),
-            Tried::Frozen => Some(SECOND),
-            Tried::Taken(_) | Tried::Failed(_) => None,
+            Tried::Frozen | Tried::Taken(_) | Tried::Failed(_) => None,
         };
         let held = self.held_address(group);
         self.guard_event(host, address_guard::Event::Tried(held, tried));

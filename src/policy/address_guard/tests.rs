@@ -195,7 +195,9 @@ fn a_frozen_node_and_one_that_only_reports_put_nothing_back() {
         severities(&tried(&mut guard, Tried::Frozen, 1)),
         [Severity::Warn]
     );
+    assert_eq!(guard.next_try(at(1)), Some(at(1001)), "after the thaw");
     assert_eq!(look(&mut guard, absent(), 1000), []);
+    assert_eq!(guard.next_try(at(1000)), Some(at(1001)));
     assert_eq!(look(&mut guard, absent(), 1001), try_it());
     assert_eq!(tried(&mut guard, Tried::Frozen, 1002), []);
     // A person puts it back.
