@@ -27,7 +27,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
-use crate::actors::resource_group::{Bare, GroupContext, GroupRun, stops_for_ever};
+use crate::actors::resource_group::{
+    Bare, GroupContext, GroupRun, end_earlier_checks, stops_for_ever,
+};
 use crate::actors::root::Deadline;
 use crate::actors::watchdog::stand_down;
 use crate::agents::fence::end_earlier_resets;
@@ -337,9 +339,10 @@ impl Release<'_> {
                 // Who releases everything resets nobody.
                 let records = self.paths.scripts();
                 let resets = end_earlier_resets(&records, &[]);
+                let checks = end_earlier_checks(&records);
                 let stops = groups.iter().zip(&runs);
                 let stops = join_all(stops.map(|(group, run)| stop(group, run)));
-                tokio::join!(stops, resets).0
+                tokio::join!(stops, resets, checks).0
             })
         }));
         all.unwrap_or_else(|_| vec![false; groups.len()])
@@ -464,6 +467,7 @@ fn run_of(context: &Arc<GroupContext>, group: &Stopped) -> Option<GroupRun> {
             resources: group.words.clone(),
         },
         turn: Arc::new(Mutex::new(())),
+        checks: Arc::new(Mutex::new(())),
         bare: Bare::default(),
     })
 }

@@ -149,12 +149,13 @@ impl Script {
             record: None,
             last_words: false,
             told: None,
+            alone: false,
         };
         Self { directory, spec }
     }
 
     fn run(&self) -> ExitReport {
-        actix_rt::System::new().block_on(run(self.spec.clone(), None))
+        actix_rt::System::new().block_on(run(self.spec.clone(), ()))
     }
 
     /// The debug log once it contains `text`; after ten seconds as it is.

@@ -3,6 +3,7 @@
 //! [ledger of orders](crate::node::ledger).
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix::WeakRecipient;
@@ -14,7 +15,7 @@ use tracing::{debug, error};
 use crate::actors::messages::{
     GroupCommand, GroupDone, MayStart, MoveAddresses, OutcomesTo, ToGroups,
 };
-use crate::actors::resource_group::{Care, GroupContext, ResourceGroupActor};
+use crate::actors::resource_group::{Care, GroupContext, ResourceGroupActor, end_earlier_checks};
 use crate::actors::shared::{Shared, SharedLedger};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clients::control::{GroupAnswer, GroupCounts, GroupView, Place};
@@ -118,6 +119,8 @@ pub struct GroupsActor {
     ledger: SharedLedger,
     care: care::Watch,
     monitors: MonitorSetup,
+    /// Where the checks of an earlier daemon are recorded; `None`: they have been ended.
+    earlier_checks: Option<PathBuf>,
     /// The node is frozen.
     frozen: bool,
     /// The process is about to replace itself: orders are written down and not begun.
@@ -159,6 +162,7 @@ impl GroupsActor {
         } = setup;
         let ledger = held.with(|held| held.ledger());
         let care = care::Watch::new(care, context.stray_addresses);
+        let earlier_checks = Some(context.paths.scripts());
         let mut entries: Vec<Entry> = Vec::new();
         let mut places = HashMap::new();
         for group in &groups {
@@ -196,6 +200,7 @@ impl GroupsActor {
             ledger,
             care,
             monitors,
+            earlier_checks,
             frozen: false,
             sealed: false,
             clock: Clock::start(),
@@ -297,7 +302,14 @@ impl Actor for GroupsActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.look_at_addresses(ctx);
         self.tend(1, ctx);
-        self.watch_resources(ctx);
+        let records = self.earlier_checks.take();
+        let ended = async move {
+            if let Some(records) = records {
+                end_earlier_checks(&records).await;
+            }
+        };
+        let ended = ended.into_actor(self);
+        ctx.spawn(ended.map(|(), act, ctx| act.watch_resources(ctx)));
     }
 }
 

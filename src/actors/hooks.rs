@@ -191,11 +191,12 @@ async fn run_one(context: Arc<HookContext>, hook: RunHook) {
         record: None,
         last_words: false,
         told: None,
+        alone: false,
         program,
     };
     debug!(%word, "running a notification script");
     let program: PathBuf = spec.program.clone();
-    let report: ExitReport = child::run(spec, None).await;
+    let report: ExitReport = child::run(spec, ()).await;
     if report.overdue {
         warn!(%word, program = %program.display(), "notification script ran too long and was ended");
     } else if !report.success() {

@@ -26,6 +26,7 @@ use tokio::sync::Mutex;
 use tracing::{Instrument, error_span, warn};
 
 pub use care::{AskUnanswered, Care};
+pub use check::{CheckTurns, end_earlier_checks};
 pub use context::{GroupContext, stops_for_ever};
 pub use kept::{AskKept, KeptAddress, PutBack};
 pub use monitor::{CheckNow, CheckOf, ForgetFailures, MayCheck, PauseChecks, Watched};
@@ -71,6 +72,7 @@ pub struct ResourceGroupActor {
     /// The order in hand; kept through a panic.
     current: Option<GroupCommand>,
     turn: Arc<Mutex<()>>,
+    checks: Arc<Mutex<()>>,
     work: Work,
     cared: care::Cared,
     kept: kept::Kept,
@@ -103,6 +105,7 @@ impl ResourceGroupActor {
             ledger,
             current: None,
             turn: Arc::new(Mutex::new(())),
+            checks: Arc::new(Mutex::new(())),
             work: Work::None,
             cared: care::Cared::default(),
             kept: kept::Kept::default(),
@@ -131,6 +134,7 @@ impl ResourceGroupActor {
             context: Arc::clone(&self.context),
             group: self.group.clone(),
             turn: Arc::clone(&self.turn),
+            checks: Arc::clone(&self.checks),
             bare: self.bare.clone(),
         }
     }

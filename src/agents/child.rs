@@ -28,7 +28,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::sync::{OwnedMutexGuard, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, warn};
 
@@ -107,6 +107,8 @@ pub struct ChildSpec {
     pub last_words: bool,
     /// Input and secrets of a program that is told some.
     pub told: Option<Told>,
+    /// Whether whatever it has started in its process group ends with it.
+    pub alone: bool,
 }
 
 /// Becomes true when the end of a program is asked for.
@@ -241,7 +243,7 @@ fn is_program_by(looked: &io::Result<(bool, u32)>) -> bool {
 ///
 /// `turn` is held until the child has ended, even when the caller is dropped before: runs that must
 /// not overlap share one lock. Call on an arbiter.
-pub async fn run(spec: ChildSpec, turn: Option<OwnedMutexGuard<()>>) -> ExitReport {
+pub async fn run<T: 'static>(spec: ChildSpec, turn: T) -> ExitReport {
     let (report, result) = oneshot::channel();
     actix_rt::spawn(async move {
         let ended = watch(spec).await;
@@ -267,7 +269,8 @@ async fn watch(spec: ChildSpec) -> ExitReport {
             return ExitReport::not_started(code, error.to_string(), is_no_program(&error));
         }
     };
-    let leader = child.id().filter(|_| beside);
+    let pid = child.id();
+    let leader = pid.filter(|_| beside);
     let mut stdout = child.stdout.take();
     let mut captured = Vec::new();
     let (ended, overdue) = {
@@ -280,6 +283,12 @@ async fn watch(spec: ChildSpec) -> ExitReport {
             }
         }
     };
+    // What was ended by force has none any more.
+    let left = pid.filter(|_| spec.alone && !overdue);
+    if let Some(group) = left.and_then(group_left_by) {
+        debug!(program = %spec.program.display(), "it has left processes: ending them");
+        end_group(group, spec.kill_after).await;
+    }
     if stdout.is_some() {
         // The content of the pipe is available at once. The grace is for all of it together: a
         // background process may go on writing for ever.

@@ -115,6 +115,7 @@ fn group_run(call: &mut Call<'_>, line: &GroupLine) -> Option<GroupRun> {
         context: Arc::new(call.group_context()),
         group,
         turn: Arc::new(Mutex::new(())),
+        checks: Arc::new(Mutex::new(())),
         bare: Bare::default(),
     })
 }

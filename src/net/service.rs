@@ -1,6 +1,7 @@
 //! Asks a service whether it answers: a connection, or the head of a web page.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -8,21 +9,29 @@ use tokio::net::TcpStream;
 /// Most bytes that are read of an answer: its first line counts.
 const MAX_ANSWER_BYTES: usize = 4096;
 
-/// Connects, and closes the connection. The caller limits the time.
+/// Connects to the first of the addresses that accepts. The caller limits the time.
 ///
 /// # Errors
-/// Nobody accepts, or the host has no address.
-pub async fn connect(host: &str, port: u16) -> io::Result<()> {
-    TcpStream::connect((host, port)).await.map(drop)
+/// None of them does.
+pub async fn connect(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
+    let ports = addresses
+        .iter()
+        .map(|address| SocketAddr::from((*address, port)));
+    let ports: Vec<SocketAddr> = ports.collect();
+    TcpStream::connect(ports.as_slice()).await
 }
 
-/// Asks a web server for a page, and returns the code and the first line of its answer. The caller limits
-/// the time.
+/// Asks a web server, which has accepted this connection under the name `host`, for a page. Returns the code and the
+/// first line of its answer. The caller limits the time.
 ///
 /// # Errors
-/// Nobody accepts, or what answers is no web server.
-pub async fn get(host: &str, port: u16, path: &str) -> io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect((host, port)).await?;
+/// What answers is no web server.
+pub async fn get(
+    mut stream: TcpStream,
+    host: &str,
+    port: u16,
+    path: &str,
+) -> io::Result<(u16, String)> {
     let brackets = if host.contains(':') {
         ("[", "]")
     } else {
@@ -59,8 +68,13 @@ fn first_line(answer: &[u8]) -> Option<(u16, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::net::Ipv4Addr;
+
     use tokio::net::TcpListener;
+
+    use super::*;
+
+    const HERE: [IpAddr; 1] = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
 
     /// A server that answers one connection with `answer`.
     async fn served(answer: &'static [u8]) -> io::Result<(u16, String)> {
@@ -75,7 +89,11 @@ mod tests {
             let _ = stream.write_all(answer).await;
             io::Result::Ok(())
         };
-        let (answer, server) = tokio::join!(get("127.0.0.1", port, "/a?b"), server);
+        let asked = async {
+            let stream = connect(&HERE, port).await?;
+            get(stream, "127.0.0.1", port, "/a?b").await
+        };
+        let (answer, server) = tokio::join!(asked, server);
         server?;
         answer
     }
@@ -95,8 +113,12 @@ mod tests {
     async fn nobody_there_is_an_error() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert!(connect("127.0.0.1", port).await.is_ok());
+        assert!(connect(&HERE, port).await.is_ok());
+        let other = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+        assert!(connect(&[other], port).await.is_err());
+        assert!(connect(&[other, HERE[0]], port).await.is_ok());
         drop(listener);
-        assert!(connect("127.0.0.1", port).await.is_err());
+        assert!(connect(&[], port).await.is_err());
+        assert!(connect(&HERE, port).await.is_err());
     }
 }

@@ -1,13 +1,18 @@
-//! One check of a monitored resource. It starts and stops nothing, and ends when an order comes.
+//! One check of a monitored resource. It starts and stops nothing, and ends when an order comes, with whatever it
+//! has started. A daemon that is killed leaves it running: its successor ends it, as the first order does.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use tokio::sync::{AcquireError, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::operation::GroupRun;
 use super::worker::Worker;
+use crate::agents::child::record::{self, Recorded};
 use crate::agents::child::{self, CallOff, ChildSpec, Ended, ExitReport, OutputTarget, Told};
 use crate::agents::script::{Operation, says_running};
 use crate::config::monitors::Check;
@@ -20,11 +25,49 @@ const MAX_OUTPUT_BYTES: usize = 400;
 /// From TERM to KILL of a check that hangs, or that an order ends.
 const KILL_AFTER: Duration = Duration::from_millis(200);
 
+/// Most programs that check something at once on this node.
+pub(super) const AT_ONCE: usize = 8;
+
+/// How long a check waits for its turn before it is not known what it would say: only checks that hang in the kernel
+/// keep theirs so long.
+const TURN_PATIENCE: Duration = Duration::from_secs(300);
+
+/// Begin of the names of their records.
+const RECORD: &str = "check ";
+
 /// The script that judges a unit of systemd.
 const SYSTEMD: &str = "systemd";
 
 /// Both streams of a program are wanted.
 const BOTH: &str = "exec \"$0\" \"$@\" 2>&1";
+
+/// The turns of all checks of a node: [`AT_ONCE`] programs run at once, the others wait in the order in which they
+/// came. A group has one of them at most, so that no group keeps the others waiting.
+#[derive(Debug, Clone)]
+pub struct CheckTurns(Arc<Semaphore>);
+
+impl Default for CheckTurns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(AT_ONCE)))
+    }
+}
+
+/// Held until a check has ended, also by one that nobody waits for any more.
+struct Turn {
+    _group: OwnedMutexGuard<()>,
+    _node: Result<OwnedSemaphorePermit, AcquireError>,
+}
+
+/// Ends the checks of an earlier daemon, also of groups that haresources no longer names. `records`: the directory of
+/// what runs.
+pub async fn end_earlier_checks(records: &Path) {
+    let ended = record::of_kind(records, RECORD)
+        .into_iter()
+        .map(|place| async move {
+            record::wait_for_earlier(&place, Duration::ZERO, KILL_AFTER).await;
+        });
+    join_all(ended).await;
+}
 
 /// What came of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,67 +95,145 @@ impl GroupRun {
         limit: Duration,
         off: &CallOff,
     ) -> Checked {
-        let asked = async {
-            match check {
-                Check::Status => self.check_status(word, limit, off).await,
-                Check::StatusWords => self.check_words(word, limit, off).await,
-                Check::Run(program) => {
-                    let spec = self.program(program, Vec::new(), limit, off);
-                    judge(&child::run(spec, None).await, limit)
-                }
-                Check::Tcp { host, port } => match service::connect(host, *port).await {
-                    Ok(()) => Checked::Answered(Answer::Good),
-                    Err(error) => bad(format!("no connection to port {port}: {error}")),
-                },
-                Check::Http { host, port, path } => match service::get(host, *port, path).await {
-                    Ok((200..=399, _)) => Checked::Answered(Answer::Good),
-                    Ok((_, line)) => bad(first_line(line.as_bytes())),
-                    Err(error) => bad(format!("no answer from port {port}: {error}")),
-                },
+        match check {
+            Check::Tcp { host, port } => self.by_network((host, *port), None, limit, off).await,
+            Check::Http { host, port, path } => {
+                let page = Some(path.as_str());
+                self.by_network((host, *port), page, limit, off).await
             }
-        };
-        let by_network = matches!(check, Check::Tcp { .. } | Check::Http { .. });
-        // A program is ended by whoever watches it; only a disk that hangs lets it take longer.
-        let longest = if by_network {
-            limit
-        } else {
-            limit.saturating_add(Duration::from_secs(10))
-        };
-        let ended = async {
-            if !by_network {
-                // Whoever watches the program ends it, and tells when it has ended.
-                std::future::pending::<()>().await;
+            Check::Status | Check::StatusWords | Check::Run(_) => {
+                self.by_program(word, check, limit, off).await
             }
-            child::called_off(off).await;
-        };
-        tokio::select! {
-            done = timeout(longest, asked) => done.unwrap_or_else(|_| Checked::Late(no_answer(limit))),
-            () = ended => unknown("an order has ended the check"),
         }
     }
 
-    async fn check_status(&self, word: &str, limit: Duration, off: &CallOff) -> Checked {
+    async fn by_network(
+        &self,
+        (host, port): (&str, u16),
+        page: Option<&str>,
+        limit: Duration,
+        off: &CallOff,
+    ) -> Checked {
+        let named = Cell::new(false);
+        let asked = async {
+            let addresses = match self.context.names.addresses(host).await {
+                Ok(addresses) => addresses,
+                Err(why) => return unknown(format!("{host} has no address: {why}")),
+            };
+            named.set(true);
+            let stream = match service::connect(&addresses, port).await {
+                Ok(stream) => stream,
+                Err(error) => return bad(format!("no connection to port {port}: {error}")),
+            };
+            let Some(page) = page else {
+                return Checked::Answered(Answer::Good);
+            };
+            match service::get(stream, host, port, page).await {
+                Ok((200..=399, _)) => Checked::Answered(Answer::Good),
+                Ok((_, line)) => bad(first_line(line.as_bytes())),
+                Err(error) => bad(format!("no answer from port {port}: {error}")),
+            }
+        };
+        tokio::select! {
+            done = timeout(limit, asked) => done.unwrap_or_else(|_| match named.get() {
+                true => Checked::Late(no_answer(limit)),
+                false => unknown(format!("{host} has no address: {}", no_answer(limit))),
+            }),
+            () = child::called_off(off) => ended_by_order(),
+        }
+    }
+
+    async fn by_program(
+        &self,
+        word: &str,
+        check: &Check,
+        limit: Duration,
+        off: &CallOff,
+    ) -> Checked {
+        let turn = tokio::select! {
+            turn = self.check_turn(limit) => turn,
+            () = child::called_off(off) => return ended_by_order(),
+        };
+        let turn = match turn {
+            Ok(turn) => turn,
+            Err(none) => return none,
+        };
+        // Whoever watches the program ends it, also when an order comes; only a disk that hangs lets it take longer.
+        let longest = limit.saturating_add(Duration::from_secs(10));
+        let asked = async {
+            match check {
+                Check::StatusWords => self.check_words(word, limit, off, turn).await,
+                Check::Run(program) => {
+                    let spec = self.program(word, program, Vec::new(), limit, off);
+                    judge(&child::run(spec, turn).await, limit)
+                }
+                _ => self.check_status(word, limit, off, turn).await,
+            }
+        };
+        let done = timeout(longest, asked).await;
+        done.unwrap_or_else(|_| Checked::Late(no_answer(limit)))
+    }
+
+    /// The turn of one check of this group. No check of an earlier daemon runs then.
+    ///
+    /// # Errors
+    /// What is known without it.
+    async fn check_turn(&self, limit: Duration) -> Result<Turn, Checked> {
+        let group = timeout(limit, Arc::clone(&self.checks).lock_owned()).await;
+        let Ok(group) = group else {
+            let text = format!("the check before it does not end: {}", no_answer(limit));
+            return Err(Checked::Late(text));
+        };
+        self.end_earlier_check().await;
+        let node = Arc::clone(&self.context.checks.0).acquire_owned();
+        match timeout(TURN_PATIENCE, node).await {
+            Ok(node) => Ok(Turn {
+                _group: group,
+                _node: node,
+            }),
+            Err(_) => Err(unknown(format!("{AT_ONCE} other checks do not end"))),
+        }
+    }
+
+    /// Ends a check of this group that an earlier daemon has left running.
+    pub(super) async fn end_earlier_check(&self) {
+        record::wait_for_earlier(&self.check_record(), Duration::ZERO, KILL_AFTER).await;
+    }
+
+    /// The file that records which check of this group runs.
+    fn check_record(&self) -> PathBuf {
+        let key = format!("{RECORD}{}", self.group.key);
+        record::place(&self.context.paths.scripts(), &key)
+    }
+
+    async fn check_status(
+        &self,
+        word: &str,
+        limit: Duration,
+        off: &CallOff,
+        turn: Turn,
+    ) -> Checked {
         let (path, call) = match self.context.worker(word).await {
             Worker::Script { path, call } => (path, call),
             Worker::Missing { name } => return unknown(format!("there is no script {name}")),
             Worker::Native(_) | Worker::BadAddress(_) => return unknown("it is an address"),
         };
-        let spec = self.program(&path, call.argv(Operation::Status), limit, off);
-        let report = child::run(spec, None).await;
+        let spec = self.program(word, &path, call.argv(Operation::Status), limit, off);
+        let report = child::run(spec, turn).await;
         if call.name == SYSTEMD && !report.overdue {
             return judge_unit(&report);
         }
         judge(&report, limit)
     }
 
-    async fn check_words(&self, word: &str, limit: Duration, off: &CallOff) -> Checked {
+    async fn check_words(&self, word: &str, limit: Duration, off: &CallOff, turn: Turn) -> Checked {
         let Worker::Script { path, call } = self.context.worker(word).await else {
             return unknown("there is no script for it");
         };
-        let mut spec = self.program(&path, Vec::new(), limit, off);
+        let mut spec = self.program(word, &path, Vec::new(), limit, off);
         spec.program = path;
         spec.args = call.argv(Operation::Status);
-        let report = child::run(spec, None).await;
+        let report = child::run(spec, turn).await;
         match report.ended {
             _ if report.overdue => Checked::Late(no_answer(limit)),
             Ended::Exited(_) if says_running(&report.stdout) => Checked::Answered(Answer::Good),
@@ -126,6 +247,7 @@ impl GroupRun {
 
     fn program(
         &self,
+        word: &str,
         program: &Path,
         args: Vec<String>,
         limit: Duration,
@@ -145,15 +267,25 @@ impl GroupRun {
             output: OutputTarget::default(),
             limit,
             kill_after: KILL_AFTER,
-            record: None,
+            record: Some(Recorded {
+                place: self.check_record(),
+                operation: "check".to_owned(),
+                word: word.to_owned(),
+                shim: self.context.shim.clone(),
+            }),
             last_words: false,
             told: Some(Told {
                 input: Vec::new(),
                 hidden: Vec::new(),
                 call_off: off.clone(),
             }),
+            alone: true,
         }
     }
+}
+
+fn ended_by_order() -> Checked {
+    unknown("an order has ended the check")
 }
 
 fn no_answer(limit: Duration) -> String {

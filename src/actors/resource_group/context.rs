@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::check::CheckTurns;
 use super::native::AddressHandler;
 use crate::agents::child::OutputTarget;
 use crate::agents::script::{Environment, StopRetries};
 use crate::config::Config;
 use crate::config::settings::{NativeAddresses, Settings, StrayAddresses};
+use crate::net::names::Names;
 use crate::os::in_time::is_directory;
 use crate::os::paths::Paths;
 use crate::process::host_addresses;
@@ -41,6 +43,10 @@ pub struct GroupContext {
     pub addresses: Arc<dyn AddressHandler>,
     /// What is done with addresses that must not be here.
     pub stray_addresses: StrayAddresses,
+    /// How many checks run at once.
+    pub checks: CheckTurns,
+    /// Looks up the names of hosts that checks ask.
+    pub names: Names,
 }
 
 /// How much longer than a script, including a forced end, anything may take that comes before it.
@@ -80,6 +86,8 @@ impl GroupContext {
             native_addresses: config.settings.native_addresses,
             addresses,
             stray_addresses: config.settings.stray_addresses,
+            checks: CheckTurns::default(),
+            names: Names::default(),
         }
     }
 
@@ -115,6 +123,8 @@ impl GroupContext {
                 settings.stray_addresses,
             )),
             stray_addresses: StrayAddresses::Ignore,
+            checks: CheckTurns::default(),
+            names: Names::default(),
         }
     }
 

@@ -78,6 +78,8 @@ pub(crate) struct GroupRun {
     /// Held by every script of this group while it runs: two never overlap, not even across a
     /// restart of the actor.
     pub(crate) turn: Arc<Mutex<()>>,
+    /// The same for its checks.
+    pub(crate) checks: Arc<Mutex<()>>,
     /// Whether addresses must stay away.
     pub(crate) bare: Bare,
 }
@@ -319,9 +321,10 @@ impl GroupRun {
             }),
             last_words: operation != Operation::Status,
             told: None,
+            alone: false,
         };
         let turn = Arc::clone(&self.turn).lock_owned().await;
-        child::run(spec, Some(turn)).await
+        child::run(spec, turn).await
     }
 
     /// The file that records which script of this group runs.
@@ -333,6 +336,7 @@ impl GroupRun {
     /// overlap. Returns the result of that script, if it was recorded and this process goes on with
     /// its order.
     pub(super) async fn after_earlier_scripts(&self) -> Option<Earlier> {
+        self.end_earlier_check().await;
         let (limit, kill_after) = (self.context.limit, self.context.kill_after);
         let earlier = record::wait_for_earlier(&self.record(), limit, kill_after).await;
         earlier.filter(|_| self.context.unfinished.contains(&self.group.key))

@@ -21,6 +21,7 @@ use crate::agents::script::Environment;
 use crate::config::settings::{NativeAddresses, StrayAddresses};
 use crate::net::address::AddressResource;
 use crate::net::announce::Again;
+use crate::net::names::Names;
 use crate::net::service_address::{Claim, Removed};
 use crate::os::paths::Paths;
 use crate::protocol::event::{GroupOutcome, OrderId};
@@ -126,6 +127,8 @@ impl Scripts {
             native_addresses: self.native,
             stray_addresses: self.stray,
             addresses: Arc::clone(&self.addresses) as Arc<dyn AddressHandler>,
+            checks: CheckTurns::default(),
+            names: Names::default(),
         })
     }
 }
@@ -892,6 +895,7 @@ async fn a_stop_that_cannot_begin_has_failed() {
             resources: vec!["good::a".to_owned()],
         },
         turn,
+        checks: Arc::default(),
         bare: Bare::default(),
     };
     let mut outcome = None;

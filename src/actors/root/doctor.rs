@@ -78,8 +78,9 @@ async fn look(own: PathBuf) -> Option<Report> {
         record: None,
         last_words: false,
         told: None,
+        alone: false,
     };
-    let report = child::run(spec, None).await;
+    let report = child::run(spec, ()).await;
     let read = serde_json::from_slice(&report.stdout);
     if let Err(error) = &read {
         debug!(%error, code = report.code(), "the doctor gave no answer");

@@ -428,8 +428,9 @@ async fn restart_by(
             record: None,
             last_words: false,
             told: None,
+            alone: false,
         };
-        if child::run(spec, None).await.success() {
+        if child::run(spec, ()).await.success() {
             let why = match force {
                 Some(force) => force.accepted(accepted).await,
                 // It has refused already.

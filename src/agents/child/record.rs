@@ -292,10 +292,12 @@ fn script_without_its_shim(path: &Path) -> Option<Pid> {
 }
 
 async fn wait_for(path: &Path, pid: u32, limit: Duration, kill_after: Duration) {
-    info!(
-        pid,
-        "a script of an earlier daemon still runs: waiting for its end"
-    );
+    if !limit.is_zero() {
+        info!(
+            pid,
+            "a script of an earlier daemon still runs: waiting for its end"
+        );
+    }
     let end = || async {
         while running(path).is_some() {
             sleep(POLL).await;
@@ -303,7 +305,10 @@ async fn wait_for(path: &Path, pid: u32, limit: Duration, kill_after: Duration) 
     };
     let group = Pid::from_raw(i32::try_from(pid).unwrap_or(0));
     if timeout(limit, end()).await.is_err() && group.as_raw() > 0 {
-        warn!(pid, "it runs too long: terminating it");
+        warn!(
+            pid,
+            "a script of an earlier daemon runs too long: terminating it"
+        );
         signal(group, Signal::SIGTERM);
         let mut groups = super::groups_of_children(group).await;
         groups.iter().for_each(|it| signal(*it, Signal::SIGTERM));
@@ -316,6 +321,23 @@ async fn wait_for(path: &Path, pid: u32, limit: Duration, kill_after: Duration) 
             let _ = timeout(super::KILL_PATIENCE, end()).await;
         }
     }
+}
+
+/// Starts a program as a daemon does that is killed then: it runs on, and so does its record.
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "stands for another daemon"
+)]
+pub(crate) fn leave_running(what: &Recorded, program: &Path) -> u32 {
+    use std::os::unix::process::CommandExt as _;
+    let mut child = std::process::Command::new(program);
+    let mut child = child.process_group(0).spawn().unwrap();
+    let pid = child.id();
+    Record::write(what, pid).unwrap().keep();
+    std::thread::spawn(move || child.wait());
+    pid
 }
 
 #[cfg(test)]

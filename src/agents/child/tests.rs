@@ -23,6 +23,7 @@ fn spec(directory: &TempDir, body: &str) -> ChildSpec {
         record: None,
         last_words: false,
         told: None,
+        alone: false,
     }
 }
 
@@ -43,7 +44,7 @@ async fn a_script_runs_alone_with_what_it_was_given() {
     environment.set("HA_x", "a b");
     environment.unset("LANG");
     spec.environment = Arc::new(environment);
-    let report = run(spec, None).await;
+    let report = run(spec, ()).await;
     assert_eq!(report.ended, Ended::Exited(7));
     let text = String::from_utf8(report.stdout).expect("text");
     let lines: Vec<&str> = text.lines().collect();
@@ -63,7 +64,7 @@ async fn a_script_knows_its_directory_or_has_ours() {
     spec.args = Vec::new();
     for (directory, expected) in [(Some(there.clone()), Some(there)), (None, None)] {
         spec.directory = directory;
-        let report = run(spec.clone(), None).await;
+        let report = run(spec.clone(), ()).await;
         let text = String::from_utf8(report.stdout).expect("text");
         let told = text.lines().find_map(|line| line.strip_prefix("PWD="));
         assert_eq!(told.map(std::path::PathBuf::from), expected, "{text}");
@@ -78,7 +79,7 @@ async fn no_descriptor_of_ours_is_inherited() {
     let mut spec = spec(&directory, "");
     spec.program = "/bin/ls".into();
     spec.args = vec!["/proc/self/fd".to_owned()];
-    let report = run(spec, None).await;
+    let report = run(spec, ()).await;
     // 3 is the directory that is listed.
     assert_eq!(String::from_utf8_lossy(&report.stdout), "0\n1\n2\n3\n");
 }
@@ -86,17 +87,17 @@ async fn no_descriptor_of_ours_is_inherited() {
 #[actix::test]
 async fn signals_and_missing_programs_have_shell_codes() {
     let directory = TempDir::new().expect("tempdir");
-    let report = run(spec(&directory, "kill -9 $$"), None).await;
+    let report = run(spec(&directory, "kill -9 $$"), ()).await;
     assert_eq!(report.ended, Ended::Signaled(9));
     assert_eq!(report.code(), 137);
 
     let mut missing = spec(&directory, "");
     missing.program = directory.path().join("nothing");
-    assert_eq!(run(missing, None).await.code(), 127);
+    assert_eq!(run(missing, ()).await.code(), 127);
 
     let plain = spec(&directory, "");
     fs::set_permissions(&plain.program, fs::Permissions::from_mode(0o644)).expect("chmod");
-    assert_eq!(run(plain, None).await.code(), 126);
+    assert_eq!(run(plain, ()).await.code(), 126);
 }
 
 #[actix::test]
@@ -104,7 +105,7 @@ async fn a_hanging_script_is_terminated_with_its_children() {
     let directory = TempDir::new().expect("tempdir");
     let mut spec = spec(&directory, "sleep 100 & echo $! > child; wait");
     spec.limit = Duration::from_secs(2);
-    let report = run(spec, None).await;
+    let report = run(spec, ()).await;
     assert!(report.overdue);
     assert_eq!(report.ended, Ended::Signaled(15));
     assert_eq!(report.code(), CODE_DEADLINE);
@@ -127,7 +128,7 @@ async fn a_script_that_ignores_term_is_killed() {
     let directory = TempDir::new().expect("tempdir");
     let mut spec = spec(&directory, "trap '' TERM; while :; do sleep 0.05; done");
     spec.limit = Duration::from_secs(2);
-    let report = run(spec, None).await;
+    let report = run(spec, ()).await;
     assert_eq!((report.ended, report.overdue), (Ended::Signaled(9), true));
 }
 
@@ -139,7 +140,7 @@ async fn processes_that_outlive_a_terminated_leader_are_killed() {
         "(trap '' TERM; echo ready; while :; do sleep 0.05; done) & echo $! > child; wait",
     );
     spec.limit = Duration::from_secs(2);
-    let report = run(spec, None).await;
+    let report = run(spec, ()).await;
     assert_eq!((report.code(), report.overdue), (CODE_DEADLINE, true));
     sleep(Duration::from_millis(100)).await;
     assert!(!alive(
@@ -150,7 +151,7 @@ async fn processes_that_outlive_a_terminated_leader_are_killed() {
 #[actix::test]
 async fn a_flood_is_drained_and_cut() {
     let directory = TempDir::new().expect("tempdir");
-    let report = run(spec(&directory, "head -c 20000000 /dev/zero"), None).await;
+    let report = run(spec(&directory, "head -c 20000000 /dev/zero"), ()).await;
     assert_eq!(report.ended, Ended::Exited(0));
     assert_eq!(report.stdout.len(), MAX_CAPTURED_BYTES);
 }
@@ -159,7 +160,7 @@ async fn a_flood_is_drained_and_cut() {
 async fn a_background_process_does_not_hold_up_the_report() {
     let directory = TempDir::new().expect("tempdir");
     let begun = crate::clock::Clock::start();
-    let report = run(spec(&directory, "sleep 5 & echo running"), None).await;
+    let report = run(spec(&directory, "sleep 5 & echo running"), ()).await;
     assert_eq!(report.stdout, b"running\n");
     assert!(begun.now().instant.since_start() < Duration::from_secs(3));
 }
@@ -168,7 +169,7 @@ async fn a_background_process_does_not_hold_up_the_report() {
 async fn nor_does_one_that_goes_on_writing() {
     let directory = TempDir::new().expect("tempdir");
     let talk = "( while echo x; do sleep 0.05; done ) 2>&1 & echo running";
-    let report = timeout(Duration::from_secs(3), run(spec(&directory, talk), None)).await;
+    let report = timeout(Duration::from_secs(3), run(spec(&directory, talk), ())).await;
     let text = report.expect("an end").stdout;
     assert!(text.windows(7).any(|word| word == b"running"), "{text:?}");
 }
@@ -183,7 +184,7 @@ async fn output_is_appended_to_the_file() {
     spec.output.file = Some(log.clone());
     // A missing output program is no error.
     spec.output.pump = Some(directory.path().join("no-pump"));
-    let report = run(spec, None).await;
+    let report = run(spec, ()).await;
     assert!(report.success() && report.stdout.is_empty());
     assert_eq!(fs::read_to_string(&log).expect("log"), "before\nout\nerr\n");
 }
@@ -193,7 +194,7 @@ async fn the_turn_ends_with_the_child_not_with_the_waiter() {
     let directory = TempDir::new().expect("tempdir");
     let turns = Arc::new(Mutex::new(()));
     let turn = Arc::clone(&turns).lock_owned().await;
-    let running = run(spec(&directory, "sleep 0.3; echo done > end"), Some(turn));
+    let running = run(spec(&directory, "sleep 0.3; echo done > end"), turn);
     assert!(timeout(Duration::from_millis(50), running).await.is_err());
     assert!(turns.try_lock().is_err(), "the child still runs");
     let _turn = turns.lock().await;

@@ -423,8 +423,9 @@ impl Device {
                 hidden: call.hidden,
                 call_off: end,
             }),
+            alone: false,
         };
-        let run = child::run(spec, Some(turn));
+        let run = child::run(spec, turn);
         tokio::pin!(run);
         let ended = tokio::select! {
             report = &mut run => Some(report),

@@ -5,10 +5,13 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::super::GroupRun;
+use super::super::check::AT_ONCE;
 use super::super::tests::{Probe, Scripts};
 use super::*;
 use crate::actors::messages::{GroupCommand, GroupDone};
 use crate::actors::shared::SharedLedger;
+use crate::agents::child::record;
+use crate::net::names::Names;
 use crate::policy::monitor::Monitor;
 use crate::protocol::event::{GroupOrder, OrderId};
 use crate::protocol::group::{GroupKey, ResourceGroup};
@@ -378,6 +381,7 @@ fn of_one_group(scripts: &Scripts) -> GroupRun {
             resources: vec!["good::a".to_owned()],
         },
         turn: Arc::default(),
+        checks: Arc::default(),
         bare: super::super::Bare::default(),
     }
 }
@@ -427,4 +431,157 @@ async fn a_server_that_accepts_and_never_answers_and_a_program_that_hangs_are_la
     let tcp = Check::Tcp { host, port };
     let checked = run.check("good::a", &tcp, limit, &call_off).await;
     assert_eq!(checked, Checked::Answered(Answer::Good));
+}
+
+/// Waits until this process does not run any more.
+async fn gone(pid: &str) {
+    let runs = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    while runs() {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[actix::test]
+async fn what_a_check_leaves_in_the_background_ends_with_it() {
+    let scripts = Scripts::new();
+    let program = scripts.file("leaves");
+    let stays = "(trap '' TERM; while :; do sleep 1; done) & echo $! > $root/pid; exit 3";
+    scripts.script(&program, stays);
+    let run = of_one_group(&scripts);
+    let (_off, call_off) = watch::channel(false);
+    let limit = Duration::from_secs(600);
+    let check = Check::Run(program);
+    let checked = run.check("good::a", &check, limit, &call_off);
+    let checked = timeout(Duration::from_secs(20), checked).await;
+    let answered = Checked::Answered(Answer::Bad("exit code 3".to_owned()));
+    assert_eq!(checked, Ok(answered));
+    gone(&fs::read_to_string(scripts.file("pid")).expect("pid")).await;
+}
+
+/// A check that hangs, on record as that of a daemon that was killed.
+fn left_by_earlier_daemon(scripts: &Scripts, group: &str) -> String {
+    let program = scripts.file("earlier");
+    scripts.script(&program, "trap '' TERM; while :; do sleep 1; done");
+    let what = record::Recorded {
+        place: record::place(&scripts.paths.scripts(), &format!("check {group}")),
+        operation: "check".to_owned(),
+        word: "good::a".to_owned(),
+        shim: None,
+    };
+    let pid = record::leave_running(&what, &program);
+    pid.to_string()
+}
+
+#[actix::test]
+async fn a_check_of_an_earlier_daemon_is_ended_before_the_next_and_before_an_order() {
+    let scripts = Scripts::new();
+    let checks = [("good::a", Check::Status)];
+    let mut group = Fixture::new(&scripts, "good::a", &checks);
+    let earlier = left_by_earlier_daemon(&scripts, "good::a");
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    gone(&earlier).await;
+    let earlier = left_by_earlier_daemon(&scripts, "good::a");
+    group.checked(true).await;
+    gone(&earlier).await;
+    let earlier = left_by_earlier_daemon(&scripts, "of no group");
+    let records = scripts.paths.scripts();
+    super::super::end_earlier_checks(&records).await;
+    gone(&earlier).await;
+    assert_eq!(fs::read_dir(records).expect("records").count(), 0);
+}
+
+#[actix::test]
+async fn so_many_programs_run_at_once_and_the_next_waits_for_its_turn() {
+    let scripts = Scripts::new();
+    let program = scripts.file("hangs");
+    scripts.script(&program, "exec sleep 4000");
+    let hangs = Check::Run(program);
+    let (off, call_off) = watch::channel(false);
+    let limit = Duration::from_secs(600);
+    let context = scripts.context();
+    let of_group = |name: &str| {
+        let mut run = of_one_group(&scripts);
+        run.context = Arc::clone(&context);
+        run.group.key = GroupKey::new(name);
+        run
+    };
+    let begun = || {
+        let calls = scripts.all_calls();
+        calls.iter().filter(|it| it.starts_with("hangs")).count()
+    };
+    let many: Vec<_> = (0..AT_ONCE).map(|it| of_group(&it.to_string())).collect();
+    let running = many.into_iter().map(|run| {
+        let (check, call_off) = (hangs.clone(), call_off.clone());
+        actix_rt::spawn(async move { run.check("good::a", &check, limit, &call_off).await })
+    });
+    let running: Vec<_> = running.collect();
+    let mut seen = 0;
+    while seen < AT_ONCE {
+        sleep(Duration::from_millis(10)).await;
+        seen += begun();
+    }
+    let next = of_group("next");
+    let waits = next.check("good::a", &Check::Status, limit, &call_off);
+    tokio::pin!(waits);
+    let early = timeout(Duration::from_millis(300), &mut waits).await;
+    assert!(early.is_err(), "{early:?}");
+    // It has no turn, and is not waited for by an order.
+    off.send_replace(true);
+    let ended = timeout(Duration::from_secs(20), waits).await;
+    assert!(matches!(ended, Ok(Checked::Answered(Answer::Unknown(_)))));
+    for check in running {
+        check.await.expect("it ends");
+    }
+    let (_off, call_off) = watch::channel(false);
+    let next = next.check("good::a", &Check::Status, limit, &call_off);
+    let next = timeout(Duration::from_secs(20), next).await;
+    assert_eq!(
+        next,
+        Ok(Checked::Answered(Answer::Bad("exit code 1".to_owned())))
+    );
+}
+
+#[actix::test]
+async fn a_host_without_an_address_is_unknown_and_delays_nobody() {
+    let scripts = Scripts::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let mut context = scripts.context();
+    let names = Names::by(move |host| match host {
+        "web.example" => Ok(vec![std::net::Ipv4Addr::LOCALHOST.into()]),
+        "hangs.example" => {
+            let _ = held.lock().map(|held| held.recv());
+            Ok(Vec::new())
+        }
+        _ => Err(std::io::Error::other("no such name")),
+    });
+    Arc::get_mut(&mut context).expect("alone").names = names;
+    let run = GroupRun {
+        context,
+        ..of_one_group(&scripts)
+    };
+    let (_off, call_off) = watch::channel(false);
+    let asked = async |host: &str| {
+        let host = host.to_owned();
+        let check = Check::Tcp { host, port };
+        let limit = Duration::from_millis(200);
+        run.check("good::a", &check, limit, &call_off).await
+    };
+    let unknown = |words: &str| Checked::Answered(Answer::Unknown(words.to_owned()));
+    assert_eq!(
+        asked("none.example").await,
+        unknown("none.example has no address: no such name")
+    );
+    assert_eq!(
+        asked("hangs.example").await,
+        unknown("hangs.example has no address: no answer within 0 s")
+    );
+    assert_eq!(asked("web.example").await, Checked::Answered(Answer::Good));
+    drop(release);
 }
