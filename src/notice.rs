@@ -189,6 +189,10 @@ notices! {
     HaresourcesPending { node: String } Info "haresources here and on node {node} are alike, but not in force on both yet: heartbeat -r puts the change in force";
     /// The files no longer differ.
     HaresourcesAgree { node: String } Info "haresources here and on node {node} agree";
+    /// The monitors of two nodes differ.
+    MonitorsDiffer { node: String } Warn "the [[monitor]] blocks of systole.toml here and on node {node} differ: a group is watched by those of the node on which it runs. Make them alike, then systole reload on both";
+    /// They no longer differ.
+    MonitorsAgree { node: String } Info "the [[monitor]] blocks of systole.toml here and on node {node} agree";
     /// Two configured nodes have one uuid.
     UuidShared { uuid: String, known: String, node: String } Error "node {node} has the uuid {uuid} of node {known}: going by names (was hb_uuid copied to another machine? remove it on one of them and restart that node)";
     /// Our uuid is another node's as well: we use another.

@@ -426,6 +426,7 @@ impl Handler<AskGroups> for GroupsActor {
             changed_unix_s: entry.changed_unix_s,
             counts: entry.counts,
             monitors: self.monitors.view(&entry.group.key, now),
+            standby: self.monitors.standby(&entry.group.key, now),
         };
         self.ledger.with(|ledger| {
             let entries = self.entries.iter();

@@ -15,6 +15,7 @@ mod native;
 mod operation;
 mod permit;
 mod run;
+mod standby;
 mod worker;
 
 use std::collections::VecDeque;
@@ -31,6 +32,7 @@ pub use context::{GroupContext, stops_for_ever};
 pub use kept::{AskKept, KeptAddress, PutBack};
 pub use monitor::{CheckNow, CheckOf, ForgetFailures, MayCheck, PauseChecks, Watched};
 pub use native::{AddressFuture, AddressHandler, StartAllFuture};
+pub use standby::MayLook;
 
 use crate::actors::messages::{GroupCommand, GroupDone, MayStart};
 use crate::actors::shared::SharedLedger;
@@ -166,6 +168,7 @@ impl ResourceGroupActor {
             return;
         }
         self.drop_question(ctx);
+        self.forget_standby();
         self.ran_before = false;
         self.kept.ends();
         self.stopped = command.what == GroupOrder::Stop;

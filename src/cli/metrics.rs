@@ -352,6 +352,15 @@ fn monitor_failures(source: Source<'_>) -> Vec<Sample> {
     of_monitors(source, |monitor| [("", number(monitor.failed))])
 }
 
+fn group_ready(source: Source<'_>) -> Vec<Sample> {
+    let elsewhere = source.groups().iter().filter(|it| it.place != Place::Here);
+    let sample = |group: &GroupView| {
+        let standby = group.standby.as_ref()?;
+        Some((vec![group.key.clone()], flag(standby.ready)))
+    };
+    elsewhere.filter_map(sample).collect()
+}
+
 /// Media of one interface have one name and one link: each line of ha.cf is judged by itself, and lines of
 /// one kind are as well as the worst of them.
 fn medium_hears(source: Source<'_>) -> Vec<Sample> {
@@ -633,6 +642,13 @@ pub const TABLE: &[Metric] = &[
         &["group", "resource", "state"],
         "State of a monitored resource of a group that runs here; 1 for the one in which it is.",
         monitor_state,
+    ),
+    metric(
+        "group_ready",
+        Kind::Gauge,
+        &["group"],
+        "Whether this node could run a monitored group that it does not run. Absent while that is not known.",
+        group_ready,
     ),
     metric(
         "monitor_failures",

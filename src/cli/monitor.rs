@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::check::State;
-use crate::clients::control::{CheckReport, GroupView, MonitorState, MonitorView, Place, View};
+use crate::clients::control::{
+    CheckReport, GroupView, MonitorState, MonitorView, Place, StandbyView, View,
+};
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -69,8 +71,20 @@ fn ago(ms: u64) -> String {
     format!("checked {} s ago", ms / 1000)
 }
 
-/// What stands behind a group of which every check is good.
+/// What is known of a group that does not run here.
+fn standby(group: &GroupView) -> Option<&StandbyView> {
+    let elsewhere = group.place != Place::Here && !group.busy;
+    group.standby.as_ref().filter(|_| elsewhere)
+}
+
+/// What stands behind a group of which every check is good, or which this node could run.
 pub(super) fn all_checked(group: &GroupView) -> Option<String> {
+    if let Some(standby) = standby(group) {
+        let ago = ago(standby.checked_ms_ago);
+        return standby
+            .ready
+            .then(|| format!(" (this node is READY to run it, {ago})"));
+    }
     let monitors = monitors(group);
     let good = |it: &MonitorView| it.state == MonitorState::Good;
     let oldest = monitors.iter().filter_map(|it| it.checked_ms_ago).max()?;
@@ -80,7 +94,14 @@ pub(super) fn all_checked(group: &GroupView) -> Option<String> {
 
 /// What is wrong with the monitored resources of a group, a line each.
 pub(super) fn troubles(group: &GroupView) -> Vec<(State, String)> {
-    monitors(group).iter().filter_map(trouble).collect()
+    let not_ready = standby(group).filter(|it| !it.ready);
+    let not_ready = not_ready.map(|it| {
+        let (wrong, ago) = (it.wrong.join("; "), ago(it.checked_ms_ago));
+        let text = format!("this node is NOT READY to run it: {wrong} ({ago})");
+        (State::Warning, text)
+    });
+    let troubles = monitors(group).iter().filter_map(trouble);
+    troubles.chain(not_ready).collect()
 }
 
 fn trouble(monitor: &MonitorView) -> Option<(State, String)> {
@@ -163,6 +184,32 @@ mod tests {
         };
         assert_eq!(troubles(&elsewhere), []);
         assert_eq!(all_checked(&GroupView::default()), None, "not watched");
+    }
+
+    #[test]
+    fn where_it_does_not_run_it_says_whether_it_could() {
+        let standby = |wrong: &[&str]| GroupView {
+            place: Place::Other,
+            standby: Some(StandbyView {
+                ready: wrong.is_empty(),
+                wrong: wrong.iter().map(|&it| it.to_owned()).collect(),
+                checked_ms_ago: 7100,
+            }),
+            ..GroupView::default()
+        };
+        let ready = standby(&[]);
+        let says = " (this node is READY to run it, checked 7 s ago)";
+        assert_eq!(all_checked(&ready).as_deref(), Some(says));
+        assert_eq!(troubles(&ready), []);
+        let not = standby(&["there is no script nginx", "db runs here"]);
+        assert_eq!(all_checked(&not), None);
+        let says = "this node is NOT READY to run it: there is no script nginx; db runs here (checked 7 s ago)";
+        assert_eq!(troubles(&not), [(State::Warning, says.to_owned())]);
+        let here = GroupView {
+            place: Place::Here,
+            ..not
+        };
+        assert_eq!(troubles(&here), []);
     }
 
     #[test]

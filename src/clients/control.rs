@@ -18,7 +18,7 @@ mod reports;
 pub use reports::{
     CheckReport, DecisionReport, FenceDeviceReport, FenceReport, FenceWait, FencesReport,
     GroupAnswer, GroupCounts, GroupView, MediumCounts, MediumView, MonitorState, MonitorView,
-    NodeReport, PeerReport, Place, Receives, View, WatchdogReport,
+    NodeReport, PeerReport, Place, Receives, StandbyView, View, WatchdogReport,
 };
 
 /// Longest request line, newline included: a verb and a resource word, and ha.cf lines end at 5119.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use ::config::{Map, Value, ValueKind};
 
 use crate::protocol::group::{GroupKey, ResourceGroup};
+use crate::protocol::haresources_mark::text_mark;
 use crate::protocol::monitor::{MonitorRules, Then};
 
 /// How a resource is checked.
@@ -443,6 +444,30 @@ pub fn by_group(
         (key, list.collect())
     });
     sorted.collect()
+}
+
+/// Eight hex digits made of all that the monitors of these groups mean. The order of the blocks does not count.
+#[must_use]
+pub fn mark(monitors: &[MonitorSettings], groups: &[ResourceGroup]) -> String {
+    let mut text = String::new();
+    for (key, list) in by_group(monitors, groups) {
+        for (word, it) in list {
+            let MonitorRules {
+                interval,
+                failures,
+                restarts,
+                window,
+                then,
+            } = it.rules;
+            let seconds = [it.timeout, interval, window].map(|time| time.as_secs());
+            let (check, then) = (&it.check, then.word());
+            let _ = writeln!(
+                text,
+                "{key} {word} {check} {seconds:?} {failures} {restarts} {then}"
+            );
+        }
+    }
+    text_mark(&text)
 }
 
 #[cfg(test)]

@@ -322,6 +322,7 @@ impl Config {
             fencing: self.fence_settings(),
             unserved: self.settings.address_guard.moves(),
             monitors: self.move_windows(),
+            monitors_mark: super::monitors::mark(&self.settings.monitors, &self.groups),
         }
     }
 

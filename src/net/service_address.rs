@@ -297,6 +297,23 @@ impl AddressManager {
         Ok(())
     }
 
+    /// Whether there is an interface for the address. Changes nothing.
+    ///
+    /// # Errors
+    /// There is none, or the kernel does not tell.
+    pub async fn placeable(&self, resource: &AddressResource) -> Result<(), AddressError> {
+        let address = resource.address;
+        let mut held = self.shared.netlink.lock().await;
+        let netlink = connected(held.take(), address)?;
+        let result = read(&netlink, resource).await.and_then(|found| {
+            let place = place(resource, &found.interfaces, &found.routes);
+            let place = place.map(drop);
+            place.map_err(|source| AddressError::Place { address, source })
+        });
+        keep(&mut held, netlink, &result);
+        result
+    }
+
     async fn start_with(
         &self,
         netlink: &Netlink,

@@ -16,4 +16,5 @@ pub mod fencing;
 pub mod ipfail;
 pub mod isolation;
 pub mod monitor;
+pub mod standby;
 pub mod watchdog;

@@ -94,6 +94,8 @@ words! {
     LINES = "systole_lines";
     /// Marks of each line, sent while another node's file differs.
     EACH_LINE = "systole_each_line";
+    /// Mark of the monitors of the sender of a status. Ours, see `protocol/membership/monitors.rs`.
+    MONITORS = "systole_monitors";
     /// Hand groups over although haresources differ (`--force`). Ours.
     FORCE = "systole_force";
     /// Dead time for Systole nodes, hex, ms: sent while `DT` is longer because the sender has just

@@ -47,7 +47,9 @@ pub fn key_mark(key: &GroupKey) -> String {
     text_mark(key.as_str())
 }
 
-fn text_mark(text: &str) -> String {
+/// Eight hex digits that stand for a text.
+#[must_use]
+pub fn text_mark(text: &str) -> String {
     format!("{:08x}", CRC.checksum(text.as_bytes()))
 }
 

@@ -33,6 +33,7 @@ mod haresources;
 mod hearing;
 mod keys;
 mod liveness;
+mod monitors;
 mod node_list;
 mod numbers;
 mod receive;
@@ -41,6 +42,7 @@ mod status;
 
 pub use haresources::Compared;
 pub use hearing::Reception;
+pub use monitors::MonitorsCompared;
 #[cfg(test)]
 mod tests;
 mod uuids;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::hearing::Ears;
 use super::link::Link;
-use super::membership::Compared;
+use super::membership::{Compared, MonitorsCompared};
 use super::message::Message;
 use super::name::{Generation, MediumName, NodeName, NodeUuid, Sequence};
 use super::retransmit::Requests;
@@ -163,6 +163,8 @@ pub struct Node {
     pub given_up: bool,
     /// How its haresources compares with ours.
     pub haresources: Compared,
+    /// How its monitors compare with ours.
+    pub monitors: MonitorsCompared,
     /// The report of its first status change waits: it joined by itself.
     pub withheld: bool,
     /// Quorum weight.
@@ -225,6 +227,7 @@ impl Node {
             capabilities: BTreeSet::new(),
             given_up: false,
             haresources: Compared::default(),
+            monitors: MonitorsCompared::default(),
             withheld: false,
             weight: DEFAULT_WEIGHT,
             site: String::new(),

@@ -119,6 +119,8 @@ pub struct NodeSettings {
     pub unserved: UnservedMove,
     /// Groups with a monitor, and how long a move counts that it caused.
     pub monitors: BTreeMap<GroupKey, Duration>,
+    /// Mark of all monitors, which the other node compares with its own; empty: none is sent.
+    pub monitors_mark: String,
 }
 
 /// Why a third node is refused when there are groups, and what to use instead.
@@ -156,6 +158,7 @@ impl NodeSettings {
             fencing: FenceSettings::default(),
             unserved: UnservedMove::default(),
             monitors: BTreeMap::new(),
+            monitors_mark: String::new(),
         }
     }
 }

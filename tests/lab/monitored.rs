@@ -92,6 +92,14 @@ fn killed(kinds: [Kind; 2]) {
     let status = systole(&pair, "node1", "status");
     assert!(status.contains("(checked "), "{status}");
 
+    let standby_says = |words: &str| {
+        let says = || systole(&pair, "node2", "status; true").contains(words);
+        kinds[1].is_ours().then(|| wait_until(LONG, words, says));
+    };
+    standby_says("this node is READY to run it");
+    let script = "/etc/ha.d/resource.d/service";
+    pair.lab.sh("node2", &format!("chmod -x {script}"));
+
     dies(&pair, "node1");
     pair.wait_log_count(
         "node1",
@@ -111,6 +119,8 @@ fn killed(kinds: [Kind; 2]) {
         "{why}"
     );
 
+    standby_says("this node is NOT READY to run it: there is no script service");
+    pair.lab.sh("node2", &format!("chmod +x {script}"));
     dies(&pair, "node1");
     pair.wait_owner("node2", ADDRESS_1, "a");
     pair.wait_log_count(

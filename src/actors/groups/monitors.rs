@@ -3,6 +3,7 @@
 //! | When | What |
 //! |---|---|
 //! | each second, while the node is settled | groups that run here and have no order in hand may begin a check that is due |
+//! | the same | of groups that do not run here it is looked whether they could, at a slower pace |
 //! | the node is frozen | checks in hand are ended, and no restart is wanted |
 //! | the process is about to be replaced | checks in hand are ended, and none begins |
 
@@ -18,14 +19,15 @@ use super::GroupsActor;
 use crate::actors::messages::{AskSettled, ClearFailures, NoteAilment};
 use crate::actors::own_beats::OwnBeats;
 use crate::actors::resource_group::{
-    CheckNow, CheckOf, ForgetFailures, MayCheck, PauseChecks, Watched,
+    Care, CheckNow, CheckOf, ForgetFailures, MayCheck, MayLook, PauseChecks, Watched,
 };
 use crate::actors::shared::Shared;
-use crate::clients::control::{CheckReport, MonitorState, MonitorView};
+use crate::clients::control::{CheckReport, MonitorState, MonitorView, StandbyView};
 use crate::clock::Monotonic;
 use crate::config::Config;
 use crate::config::monitors::{self, MonitorSettings};
 use crate::policy::monitor::{Answer, Monitor, Monitors, Standing};
+use crate::policy::standby::Standby;
 use crate::protocol::group::GroupKey;
 
 /// Pause between two looks at what is due.
@@ -66,9 +68,11 @@ impl MonitorSetup {
             let all = checks.iter().enumerate();
             let known = all.filter(|(_, of)| earlier.contains(&name_of(of)));
             let known = known.map(|(place, _)| place).collect();
+            let shortest = list.iter().map(|(_, it)| it.rules.interval).min();
             let monitors = Monitors::new(key.to_string(), list.iter().map(monitor).collect());
             let watched = Watched {
                 monitors: Shared::new(monitors),
+                standby: Shared::new(Standby::new(shortest.unwrap_or_default())),
                 checks: Arc::new(checks),
                 says: says.clone(),
                 beats: beats.clone(),
@@ -103,6 +107,22 @@ impl MonitorSetup {
             list.map(|(it, of)| view(it, of, now)).collect()
         })
     }
+
+    /// What is shown of a group that does not run here.
+    pub(super) fn standby(&self, key: &GroupKey, now: Monotonic) -> Option<StandbyView> {
+        self.watched.get(key)?.standby.with(|standby| {
+            let (at, wrong) = standby.last()?;
+            Some(StandbyView {
+                ready: wrong.is_empty(),
+                wrong: wrong.clone(),
+                checked_ms_ago: millis(now.since(*at)),
+            })
+        })
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// By which a check is known to the next process: another check of the same resource is another one.
@@ -119,7 +139,7 @@ fn view(monitor: &Monitor, of: &CheckOf, now: Monotonic) -> MonitorView {
         }
         None => (None, None),
     };
-    let ago = at.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX));
+    let ago = at.map(|at| millis(now.since(at)));
     MonitorView {
         resource: monitor.word().to_owned(),
         check: of.check.to_string(),
@@ -179,6 +199,9 @@ impl GroupsActor {
             let watched = self.entries.iter().filter(|it| self.is_watched(it));
             let settled = watched.filter(|it| it.is_settled_here(ledger));
             settled.for_each(|entry| entry.actor.do_send(MayCheck));
+            let elsewhere = self.entries.iter().filter(|it| self.is_watched(it));
+            let elsewhere = elsewhere.filter(|it| it.needs(ledger, Care::Tidy));
+            elsewhere.for_each(|entry| entry.actor.do_send(MayLook));
         });
     }
 

@@ -21,6 +21,7 @@ use crate::config::monitors::Check;
 use crate::notice::Severity;
 use crate::os::pressure;
 use crate::policy::monitor::{Answer, Lateness, Line, Monitors, late};
+use crate::policy::standby::Standby;
 use crate::protocol::event::GroupOutcome;
 use crate::protocol::monitor::Ailment;
 
@@ -46,6 +47,8 @@ pub struct CheckOf {
 pub struct Watched {
     /// What is known, for whoever shows it.
     pub monitors: Shared<Monitors>,
+    /// What is known of it while it does not run here.
+    pub standby: Shared<Standby>,
     /// One for each of the monitors, in their order.
     pub checks: Arc<Vec<CheckOf>>,
     /// Told what the group wants.
@@ -85,20 +88,20 @@ pub(crate) type Answers = Vec<(String, String, Answer)>;
 
 /// The monitors of the actor, and the check in hand.
 pub(super) struct Watching {
-    setup: Watched,
-    in_hand: Option<InHand>,
+    pub(super) setup: Watched,
+    pub(super) in_hand: Option<InHand>,
     /// What the core was told last.
     told: Option<Ailment>,
 }
 
 /// A check in hand.
-struct InHand {
-    task: SpawnHandle,
-    off: watch::Sender<bool>,
+pub(super) struct InHand {
+    pub(super) task: SpawnHandle,
+    pub(super) off: watch::Sender<bool>,
     /// Received when nothing of it runs.
-    ended: oneshot::Receiver<()>,
+    pub(super) ended: oneshot::Receiver<()>,
     /// All checks, for people.
-    for_people: bool,
+    pub(super) for_people: bool,
 }
 
 impl Watching {

@@ -55,6 +55,10 @@ pub trait AddressHandler: Send + Sync {
     /// left out. May take a second.
     fn unanswered<'a>(&'a self, addresses: &'a [AddressResource])
     -> AddressFuture<'a, Vec<IpAddr>>;
+    /// Whether there is a place for it. The error says why not.
+    fn placeable<'a>(&'a self, _: &'a AddressResource) -> AddressFuture<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
     /// Which of the addresses are here, on whatever interface.
     fn present<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<IpAddr>>;
     /// Removes an address that must not be here.
@@ -139,6 +143,13 @@ impl AddressHandler for AddressManager {
         Box::pin(async {
             let silent = AddressManager::unanswered(self, addresses).await;
             silent.map_err(|error| error.to_string())
+        })
+    }
+
+    fn placeable<'a>(&'a self, address: &'a AddressResource) -> AddressFuture<'a, ()> {
+        Box::pin(async {
+            let placed = AddressManager::placeable(self, address).await;
+            placed.map_err(|error| error.to_string())
         })
     }
 

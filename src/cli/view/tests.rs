@@ -6,7 +6,7 @@ use super::*;
 use crate::cli::check;
 use crate::clients::control::{
     FenceDeviceReport, FenceReport, FenceWait, FencesReport, GroupAnswer, GroupView, MediumCounts,
-    MediumView, MonitorState, PeerReport, Receives, View, WatchdogReport,
+    MediumView, MonitorState, PeerReport, Receives, StandbyView, View, WatchdogReport,
 };
 use crate::doctor::{Finding, Level, Report};
 use crate::foresight::{Forecast, Outcome, Step};
@@ -135,6 +135,11 @@ fn view() -> View {
     let group = |last| GroupView {
         last: Some(last),
         monitors: vec![crate::cli::monitor::example(MonitorState::Good, None)],
+        standby: Some(StandbyView {
+            ready: true,
+            wrong: Vec::new(),
+            checked_ms_ago: 1,
+        }),
         ..GroupView::default()
     };
     View {

@@ -479,6 +479,20 @@ pub struct GroupView {
     /// Its monitors, from left to right.
     #[serde(default)]
     pub monitors: Vec<MonitorView>,
+    /// Whether this node could run it; absent where it has no monitor, or runs here, or nobody has looked yet.
+    #[serde(default)]
+    pub standby: Option<StandbyView>,
+}
+
+/// Whether this node could run a group that it does not run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandbyView {
+    /// It could, and nothing of it runs here.
+    pub ready: bool,
+    /// What is wrong, for people.
+    pub wrong: Vec<String>,
+    /// How long ago that was looked at, in milliseconds.
+    pub checked_ms_ago: u64,
 }
 
 /// What is known of a monitored resource.

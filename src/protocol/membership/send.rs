@@ -175,6 +175,7 @@ impl Membership {
             }
         }
         self.add_haresources(&mut message);
+        self.add_monitors(&mut message);
         if !self.capability_text.is_empty()
             && self.opened_at.is_some()
             && let Some(names) = self.deaf_text()

@@ -89,6 +89,7 @@ impl Membership {
                     }));
                 }
                 self.compare_haresources(heard, &message, now, out);
+                self.compare_monitors(heard, &message, now, out);
                 self.look_for_verdict(heard, &message, out);
             }
             NodeKind::Own => out.push(Output::OwnHeartbeat),

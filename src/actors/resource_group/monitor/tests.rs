@@ -39,6 +39,7 @@ struct Fixture {
     wants: mpsc::UnboundedReceiver<Option<Ailment>>,
     last: Option<Ailment>,
     monitors: Shared<Monitors>,
+    standby: Shared<Standby>,
     next: u64,
     /// Keep them alive.
     _others: (Addr<Probe>, Addr<Core>),
@@ -76,12 +77,14 @@ impl Fixture {
         let core = Core(sender).start();
         let watched = Watched {
             monitors: monitors.clone(),
+            standby: Shared::new(Standby::new(Duration::ZERO)),
             checks: Arc::new(checks.iter().map(check).collect()),
             says: core.downgrade().recipient(),
             beats: OwnBeats::new(Duration::from_secs(1)),
             late: Duration::from_secs(1),
             proven: Vec::new(),
         };
+        let standby = watched.standby.clone();
         let (done, may) = (probe.downgrade().recipient(), probe.downgrade().recipient());
         let ledger = SharedLedger::default();
         let actor = ResourceGroupActor::new(scripts.context(), group, ledger, done, may);
@@ -91,6 +94,7 @@ impl Fixture {
             wants,
             last: None,
             monitors,
+            standby,
             next: 1,
             _others: (probe, core),
         }
@@ -491,6 +495,42 @@ async fn a_check_of_an_earlier_daemon_is_ended_before_the_next_and_before_an_ord
     super::super::end_earlier_checks(&records).await;
     gone(&earlier).await;
     assert_eq!(fs::read_dir(records).expect("records").count(), 0);
+}
+
+#[actix::test]
+async fn where_it_does_not_run_it_is_looked_whether_it_could() {
+    let scripts = Scripts::new();
+    let resources = "good::a none::n Filesystem::/dev/nothing::/mnt good::b";
+    scripts.resource("Filesystem", "exit 0");
+    let checks = [("good::b", Check::Status)];
+    let mut group = Fixture::new(&scripts, resources, &checks);
+    let seen = async |group: &Fixture| {
+        loop {
+            group.group.do_send(super::super::MayLook);
+            sleep(Duration::from_millis(10)).await;
+            let last = group.standby.with(|standby| standby.last().cloned());
+            if let Some((_, wrong)) = last {
+                return wrong;
+            }
+        }
+    };
+    // What stands left of the device may bring it.
+    assert_eq!(seen(&group).await, ["there is no script none"]);
+    group.standby.with(Standby::ended);
+    fs::write(scripts.file("state.good.b"), "").expect("b");
+    assert_eq!(
+        seen(&group).await,
+        ["there is no script none", "good::b runs here"]
+    );
+    assert_eq!(scripts.calls(), [""; 0]);
+    assert!(matches!(
+        group.run(Start).await,
+        GroupOutcome::StartFailed { .. }
+    ));
+    assert_eq!(group.standby.with(|standby| standby.last().cloned()), None);
+    let resources = "Filesystem::/dev/nothing::/mnt good::b";
+    let group = Fixture::new(&scripts, resources, &checks);
+    assert_eq!(seen(&group).await, ["there is no /dev/nothing"]);
 }
 
 #[actix::test]

@@ -919,6 +919,35 @@ fn differences_of_files_and_capabilities_are_reported_for_each_run() {
     assert_eq!((compared(&out), speaks(&out)), (0, Some(false)));
 }
 
+/// Once, when it has lasted; an older version tells nothing.
+#[test]
+fn monitors_that_differ_are_reported_when_it_lasts() {
+    use crate::protocol::field::{MONITORS, SYSTOLE};
+    let mut alone = Alone::active();
+    alone.core.has_monitors("aaaaaaaa");
+    let mut seq = 3;
+    let mut hear = |alone: &mut Alone, ms: u64, mark: Option<&str>| {
+        seq += 1;
+        alone.now_ms += ms;
+        let status = beta_status("active", GEN, seq).with(SYSTOLE, "v1.yield");
+        let status = match mark {
+            Some(mark) => status.with(MONITORS, mark),
+            None => status,
+        };
+        let mut said = notices(&alone.hear(status));
+        said.retain(|text| text.contains("[[monitor]]"));
+        said.len()
+    };
+    assert_eq!(hear(&mut alone, 1000, None), 0);
+    assert_eq!(hear(&mut alone, 1000, Some("bbbbbbbb")), 0);
+    assert_eq!(hear(&mut alone, 59_000, Some("bbbbbbbb")), 0);
+    assert_eq!(hear(&mut alone, 1000, Some("bbbbbbbb")), 1);
+    assert_eq!(hear(&mut alone, 90_000, Some("bbbbbbbb")), 0);
+    assert_eq!(hear(&mut alone, 1000, None), 0);
+    assert_eq!(hear(&mut alone, 1000, Some("aaaaaaaa")), 1);
+    assert_eq!(hear(&mut alone, 90_000, Some("aaaaaaaa")), 0);
+}
+
 /// A message for which every link that is left is too slow: without an answer it would be asked for for ever, nothing behind
 /// it acknowledged, and the clients of this node held back.
 #[test]
