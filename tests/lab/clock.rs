@@ -91,6 +91,13 @@ fn late(pair: &Pair, node: &str, least_ms: u64) -> Vec<String> {
 /// The clock of `node` is an hour ahead, then correct, then an hour behind.
 fn stepped(kinds: [Kind; 2], node: &str) {
     let pair = Pair::new(PairConfig::new(kinds));
+    let ours = |node: &&str| pair.kind(node).is_ours();
+    for node in NODES.into_iter().filter(ours) {
+        let settings =
+            "[[monitor]]\nresource = \"dummy::a\"\ncheck = \"/bin/true\"\ninterval_s = 1\n";
+        let file = pair.lab.dir(node).join("ha.d/systole.toml");
+        fs::write(file, settings).expect("settings");
+    }
     let library = pair.lab.sh("client", &format!("echo {LIBRARY}"));
     let library = library.trim();
     assert!(Path::new(library).exists(), "libfaketime is not installed");
@@ -121,6 +128,12 @@ fn stepped(kinds: [Kind; 2], node: &str) {
         assert!((seen - offset).abs() < 60, "{seen} s, not {offset} s");
         let peer = offset_on_the_wire(&pair, Pair::peer(node));
         assert!(peer.abs() < 60, "the other host is {peer} s off");
+        if ours(&"node1") {
+            let monitor = pair.view("node1")["groups"][0]["monitors"][0].clone();
+            assert_eq!(monitor["state"], "good");
+            let ago = monitor["checked_ms_ago"].as_u64();
+            assert!(ago.is_some_and(|ms| ms < LATE_MS), "{monitor}");
+        }
     }
     let after = NODES.map(|node| (calls(node), address_changes(&pair.lab, node, ADDRESS_1)));
     assert_eq!(before, after, "something moved");

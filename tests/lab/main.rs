@@ -56,6 +56,7 @@ mod ping;
 mod poll;
 mod programs;
 mod quiet;
+mod real_services;
 mod record;
 mod release;
 mod reload;
