@@ -81,12 +81,7 @@ fn ask_view() -> Result<View, String> {
 }
 
 fn view_of(reply: Result<Reply, ControlError>) -> Result<View, String> {
-    match reply {
-        Ok(Reply::View(view)) => Ok(view),
-        Ok(Reply::Refused { reason }) => Err(reason),
-        Ok(_) => Err(OTHER_QUESTION.to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
+    reply.map_err(|error| error.to_string())?.view()
 }
 
 /// Asks the daemon, and judges for a monitoring system.

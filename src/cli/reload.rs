@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::control_commands::{Answer, signal_reload};
-use crate::clients::control::{self, Reply, Request};
+use crate::clients::control::{self, Request};
 use crate::clock::Clock;
 use crate::config::environment::Machine;
 use crate::config::load::{LoadOptions, Purpose};
@@ -87,12 +87,11 @@ fn in_force(paths: &Paths, pid: i32) -> Option<bool> {
 }
 
 fn is_settled(paths: &Paths) -> bool {
-    match control::ask(&paths.control(), &Request::View, ANSWER) {
-        Ok(Reply::View(view)) => view.node.is_some_and(|node| {
-            node.status == "active" && node.rscstatus.as_deref() != Some("transition")
-        }),
-        _ => false,
-    }
+    let reply = control::ask(&paths.control(), &Request::View, ANSWER);
+    let node = reply.ok().and_then(|reply| reply.view().ok()?.node);
+    node.is_some_and(|node| {
+        node.status == "active" && node.rscstatus.as_deref() != Some("transition")
+    })
 }
 
 #[expect(

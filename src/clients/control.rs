@@ -125,6 +125,46 @@ pub enum Reply {
     },
 }
 
+impl Reply {
+    /// The state of the node.
+    ///
+    /// # Errors
+    ///
+    /// The reason of a refusal; or the reply belongs to another request.
+    pub fn view(self) -> Result<View, String> {
+        match self {
+            Self::View(view) => Ok(view),
+            other => Err(other.no_answer()),
+        }
+    }
+
+    /// What came of a request about a group.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reply::view`].
+    pub fn group(self) -> Result<GroupAnswer, String> {
+        match self {
+            Self::Group(answer) => Ok(answer),
+            other => Err(other.no_answer()),
+        }
+    }
+
+    /// Why this is no answer to the request.
+    fn no_answer(self) -> String {
+        match self {
+            Self::Refused { reason } => reason,
+            Self::View(_)
+            | Self::Decisions { .. }
+            | Self::Group(_)
+            | Self::Fence(_)
+            | Self::Confirmed
+            | Self::Checks { .. }
+            | Self::Cleared => "the daemon's answer makes no sense".to_owned(),
+        }
+    }
+}
+
 /// Why the daemon could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {

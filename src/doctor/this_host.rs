@@ -12,7 +12,7 @@ use nix::unistd::{Group, User};
 
 use super::facts::{Card, Content, Host, Kind, Line, Running};
 use super::source::{Source, kind_of, names_of, read};
-use crate::clients::control::{self, Reply, Request};
+use crate::clients::control::{self, Request};
 use crate::config::environment::{Environment, Machine};
 use crate::inspect::{HostView, Network};
 use crate::net::address_record::AddressRecord;
@@ -205,10 +205,8 @@ fn said(program: &str, words: &[&str]) -> Option<String> {
 }
 
 fn view(paths: &Paths) -> Option<control::View> {
-    match control::ask(&paths.control(), &Request::View, PATIENCE) {
-        Ok(Reply::View(view)) => Some(view),
-        _ => None,
-    }
+    let reply = control::ask(&paths.control(), &Request::View, PATIENCE);
+    reply.ok()?.view().ok()
 }
 
 fn running(paths: &Paths) -> Option<Running> {

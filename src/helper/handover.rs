@@ -29,23 +29,14 @@ pub(super) fn mach_down(call: &mut Call<'_>) -> u8 {
     if node.is_empty() || node == call.current_host() || of_ping {
         return 0;
     }
-    let groups = match call.ask(&Request::View, Duration::from_secs(10)) {
-        Ok(Some(Reply::View(view))) => view.groups,
-        Ok(Some(Reply::Refused { reason })) | Err(reason) => {
+    let view = call.ask(&Request::View, Duration::from_secs(10));
+    let groups = match view.and_then(|reply| reply.map(Reply::view).transpose()) {
+        Ok(Some(view)) => view.groups,
+        Ok(None) => return 0,
+        Err(reason) => {
             call.complain(&reason);
             return 0;
         }
-        Ok(
-            Some(
-                Reply::Group(_)
-                | Reply::Decisions { .. }
-                | Reply::Fence(_)
-                | Reply::Confirmed
-                | Reply::Checks { .. }
-                | Reply::Cleared,
-            )
-            | None,
-        ) => return 0,
     };
     for group in groups.into_iter().filter(|group| group.owner == node) {
         let request = Request::GroupStart { key: group.key };

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use super::{Call, log, verdict, wait};
 use crate::actors::resource_group::{Bare, GroupRun, Permit};
-use crate::clients::control::{GroupAnswer, Reply, Request};
+use crate::clients::control::{GroupAnswer, Request};
 use crate::config::group_lines::{self, GroupLine};
 use crate::notice::Severity;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
@@ -203,21 +203,10 @@ fn outcome(call: &Call<'_>, key: &str, what: GroupOrder) -> Result<Option<GroupA
     };
     let clock = crate::clock::Clock::start();
     loop {
-        let answer = match call.ask(&request, PATIENCE)? {
-            Some(Reply::Group(answer)) => answer,
-            Some(Reply::Refused { reason }) => return Err(reason),
-            Some(
-                Reply::View(_)
-                | Reply::Decisions { .. }
-                | Reply::Fence(_)
-                | Reply::Confirmed
-                | Reply::Checks { .. }
-                | Reply::Cleared,
-            ) => {
-                return Err("the daemon's answer makes no sense".to_owned());
-            }
-            None => return Ok(None),
+        let Some(reply) = call.ask(&request, PATIENCE)? else {
+            return Ok(None);
         };
+        let answer = reply.group()?;
         // The order may still wait behind others.
         let open = matches!(
             answer,
@@ -232,22 +221,10 @@ fn outcome(call: &Call<'_>, key: &str, what: GroupOrder) -> Result<Option<GroupA
 }
 
 fn in_transition(call: &Call<'_>) -> Result<bool, String> {
-    match call.ask(&Request::View, Duration::from_secs(10))? {
-        Some(Reply::View(view)) => Ok(view
-            .node
-            .and_then(|node| node.rscstatus)
-            .is_some_and(|held| held == "transition")),
-        Some(
-            Reply::Group(_)
-            | Reply::Decisions { .. }
-            | Reply::Fence(_)
-            | Reply::Confirmed
-            | Reply::Checks { .. }
-            | Reply::Cleared
-            | Reply::Refused { .. },
-        )
-        | None => Ok(false),
-    }
+    let reply = call.ask(&Request::View, Duration::from_secs(10))?;
+    // A view that is refused tells nothing: what was asked for is not waited for.
+    let node = reply.and_then(|reply| reply.view().ok()?.node);
+    Ok(node.and_then(|node| node.rscstatus) == Some("transition".to_owned()))
 }
 
 /// No daemon runs: the scripts are run from here, and no other process runs them.

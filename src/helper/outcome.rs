@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Call, wait};
-use crate::clients::control::{NodeReport, Reply, Request};
+use crate::clients::control::{NodeReport, Request};
 use crate::clock::Clock;
 use crate::resources::holding::HoldingSet;
 
@@ -112,21 +112,10 @@ pub(super) const NOT_RUNNING: &str = "heartbeat is not running.";
 
 /// The node as the daemon knows it.
 pub(super) fn node(call: &Call<'_>) -> Result<NodeReport, String> {
-    match call.ask(&Request::View, Duration::from_secs(10))? {
-        Some(Reply::View(view)) => view
-            .node
-            .ok_or_else(|| "the daemon does not answer".to_owned()),
-        Some(Reply::Refused { reason }) => Err(reason),
-        Some(
-            Reply::Group(_)
-            | Reply::Decisions { .. }
-            | Reply::Fence(_)
-            | Reply::Confirmed
-            | Reply::Checks { .. }
-            | Reply::Cleared,
-        ) => Err("the daemon's answer makes no sense".to_owned()),
-        None => Err(NOT_RUNNING.to_owned()),
-    }
+    let reply = call.ask(&Request::View, Duration::from_secs(10))?;
+    let view = reply.ok_or_else(|| NOT_RUNNING.to_owned())?.view()?;
+    view.node
+        .ok_or_else(|| "the daemon does not answer".to_owned())
 }
 
 /// Why the request cannot succeed, before it is made.
