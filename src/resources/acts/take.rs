@@ -158,7 +158,7 @@ impl ResourceState {
             self.failback_settled();
         }
         self.note_failed_there(message, ours);
-        self.other.is_believed();
+        self.other.has_given(set);
         if let Some(peer) = self.other.peer_mut(from) {
             peer.hands_mut().gives(set);
         }

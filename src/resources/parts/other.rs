@@ -5,7 +5,7 @@
 //!
 //! | What is believed | its report | its `done`: it took S | our `done`: it may start S | it gave us S | it is taken over | it leaves | it begins anew | we begin anew |
 //! |---|---|---|---|---|---|---|---|---|
-//! | what it holds by its own reports: `theirs` | as it says | with S | - | - | nothing | nothing | with the doubt | nothing |
+//! | what it holds by its own reports: `theirs` | as it says | with S | - | without S | nothing | nothing | with the doubt | nothing |
 //! | what it may hold beyond that: `doubt` | settled: nothing; it gives something up: what it may have held | nothing | with S | nothing | nothing | nothing | nothing | nothing |
 //! | whether it is settled | as it says | - | - | - | yes | no | stays | no |
 //!
@@ -297,6 +297,13 @@ impl OtherSide {
     /// Its own reports count, and nothing beyond them.
     pub(in crate::resources) const fn is_believed(&mut self) {
         self.doubt = HoldingSet::NONE;
+    }
+
+    /// Its `done` says that it has released this. Its last report may be older, and say that it still
+    /// holds it. From its view.
+    pub(in crate::resources) const fn has_given(&mut self, set: HoldingSet) {
+        self.theirs = self.theirs.without(set);
+        self.is_believed();
     }
 
     /// It has started what it was given. From its view.

@@ -372,3 +372,19 @@ fn a_giver_that_has_ended_the_standby_is_not_waited_for() {
         assert!(!said.iter().any(|it| it.starts_with("start")), "{said:?}");
     }
 }
+
+/// A giver that is asked in its release reports what it has not released yet. Its `done` is newer.
+#[test]
+fn what_the_giver_has_released_is_not_owned_by_both() {
+    for ours in [true, false] {
+        let mut core = Core::stable(ON);
+        core.is_ours("b", ours);
+        core.hear("b", "ask local me");
+        core.hear("b", "resource none 0 standby");
+        core.hear("b", "resource local 0 standby");
+        core.hear("b", "ask local done");
+        core.finish();
+        assert!(core.state.duty.holds(HoldingSet::ALL));
+        assert_eq!(core.complaints, [""; 0]);
+    }
+}
