@@ -8,6 +8,7 @@ use crate::resources::parts::peer::Peer;
 use crate::resources::parts::questions::{AGREEMENT, ASK_ON};
 use crate::resources::parts::run::Phase;
 use crate::resources::parts::timers::Timer;
+use crate::resources::parts::work::Purpose;
 use crate::resources::state::ResourceState;
 
 impl ResourceState {
@@ -45,12 +46,18 @@ impl ResourceState {
         self.groups.the_moment_is_good(self.now);
         self.notice(Notice::LocalTransitionDone {});
         self.run.foreign_done();
-        if self.other.holds().has(HoldingSet::FOREIGN) {
+        // They run on since an earlier process, as after `heartbeat -r`.
+        let here = self.duty.holds(HoldingSet::LOCAL)
+            && !self
+                .groups
+                .has_job(|purpose| *purpose == Purpose::AcquireLocal);
+        if here || self.other.holds().has(HoldingSet::FOREIGN) {
             self.run.local_done();
         }
         self.answer();
         self.failback.settled_beside(self.other.is_settled());
-        self.acquisition_complete("T_RESOURCES(them)");
+        let whose = if here { "us" } else { "them" };
+        self.acquisition_complete(&format!("T_RESOURCES({whose})"));
     }
 
     /// This node cannot settle yet.

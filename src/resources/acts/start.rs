@@ -86,7 +86,10 @@ impl ResourceState {
                 return self.leave_local_for_thaw();
             }
             Err(refusal) if refusal.outcome == Outcome::Drop => {
-                return self.notice(Notice::LocalAcquisitionNone {});
+                if !self.duty.holds(HoldingSet::LOCAL) {
+                    self.notice(Notice::LocalAcquisitionNone {});
+                }
+                return;
             }
             Err(_) => return,
         }
