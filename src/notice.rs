@@ -145,6 +145,8 @@ notices! {
     PartitionInfo { url: String } Info "For information on cluster partitions, See URL: {url}";
     /// Follows it.
     DeadtimeTooSmall { } Warn "Deadtime value may be too small.";
+    /// Follows it.
+    TuneDeadtime { } Info "See FAQ for information on tuning deadtime.";
     /// A peer came with a new generation.
     HeartbeatRestart { node: String } Info "Heartbeat restart on node {node}";
     /// All nodes were received or are dead.

@@ -220,7 +220,12 @@ pub(super) fn machine_goes(pair: &Pair, begin: impl FnOnce()) {
     std::fs::write(pair.lab.shared().join("stuck-a-node1"), "").expect("the flag");
     let machine = machine_of_node1(pair);
     begin();
-    pair.wait_log("node1", "Rebooting the machine: ");
+    for text in [
+        "Resource STOP failure. Reboot required!",
+        "Rebooting the machine: ",
+    ] {
+        pair.wait_log("node1", text);
+    }
     wait_until(LONG, "the host of node1 is gone", || !machine.exists());
     pair.wait_owner("node2", ADDRESS_1, "a");
 }

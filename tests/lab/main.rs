@@ -11,6 +11,7 @@
 
 mod addresses;
 mod caller;
+mod catalogue;
 mod chaos;
 mod clients;
 mod clock;

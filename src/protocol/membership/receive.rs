@@ -377,6 +377,7 @@ impl Membership {
                 url: "http://linux-ha.org/wiki/Split_Brain".to_owned(),
             },
             Notice::DeadtimeTooSmall {},
+            Notice::TuneDeadtime {},
         ] {
             out.push(Output::Notice(notice));
         }
