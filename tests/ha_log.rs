@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use systole::clock::LocalTime;
 use systole::ha_log::line::{self, FileKind, FileStyle, Record};
-use systole::ha_log::{HaLog, Targets};
+use systole::ha_log::{HaLog, Targets, target};
 use systole::notice::{self, Notice, Severity};
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -464,26 +464,39 @@ fn events_carry_fields_and_spans_and_notices_do_not() {
 fn debug_goes_to_the_debug_file_alone_and_by_level() {
     let scratch = Scratch::new(0, true);
     scratch.run(|| {
-        tracing::debug!("not at level 0");
-        scratch.log.step_debug(true);
-        tracing::debug!("at level 1");
+        for level in 0..=1 {
+            // The same place in the program, seen first when it is not to be logged.
+            tracing::debug!("at level 1");
+            if level == 0 {
+                scratch.log.step_debug(true);
+            }
+        }
         tracing::trace!("not at level 1");
-        scratch.log.step_debug(false);
-        scratch.log.step_debug(false);
+        for _ in 2..=5 {
+            scratch.log.step_debug(true);
+            tracing::trace!("a detail");
+            tracing::trace!(target: target::KEYS, "a key");
+            tracing::trace!(target: target::PACKETS, "a packet");
+            tracing::trace!(target: target::CONTENTS, "its contents");
+        }
+        for _ in 0..6 {
+            scratch.log.step_debug(false);
+        }
         tracing::debug!("not at level 0");
         tracing::info!("everywhere");
     });
+    let texts = ["a detail", "a key", "a packet", "its contents"];
     let pid = std::process::id();
-    assert_eq!(
-        scratch.lines("ha-debug"),
-        [
-            format!("debug: debug now set to 1 [pid {pid}]"),
-            "debug: at level 1".into(),
-            format!("debug: debug now set to 0 [pid {pid}]"),
-            format!("debug: debug now set to 0 [pid {pid}]"),
-            "info: everywhere".into(),
-        ]
-    );
+    let now = |level| format!("debug: debug now set to {level} [pid {pid}]");
+    let mut expected = vec![now(1), "debug: at level 1".into()];
+    for level in 2..=5 {
+        expected.push(now(level));
+        let said = texts.iter().take(level - 1);
+        expected.extend(said.map(|text| format!("debug: {text}")));
+    }
+    expected.extend([4, 3, 2, 1, 0, 0].map(now));
+    expected.push("info: everywhere".into());
+    assert_eq!(scratch.lines("ha-debug"), expected);
     assert_eq!(scratch.lines("ha-log"), ["info: everywhere"]);
 }
 

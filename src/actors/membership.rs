@@ -28,6 +28,7 @@ use crate::actors::supervise::{NotStarted, RestartPolicy};
 use crate::actors::watchdog::OwnBeat;
 use crate::clients::control::{FencesReport, NodeReport};
 use crate::clock::{Clock, Evidence, Monotonic};
+use crate::ha_log::target;
 use crate::node::Node;
 use crate::node::ledger::{Given, Ledger};
 use crate::node::resume::{Duty, Resume};
@@ -42,13 +43,13 @@ use crate::protocol::history::numbered;
 use crate::protocol::keys::KeyNumbers;
 use crate::protocol::limiter::Limiter;
 use crate::protocol::membership::Identity;
-use crate::protocol::message;
 use crate::protocol::name::Generation;
 use crate::protocol::output::Treatment;
 use crate::protocol::pack::{self, Compression};
 use crate::protocol::settings::NodeSettings;
 use crate::protocol::status::NodeStatus;
 use crate::protocol::wire::{EncodeError, MessageFormat};
+use crate::protocol::{field, message};
 use crate::resources::owners::Before;
 use packing::Packing;
 
@@ -287,6 +288,9 @@ impl MembershipActor {
             debug!(?event, "not running, event ignored");
             return;
         }
+        if !matches!(event, Event::Tick) {
+            trace!(?event, "event");
+        }
         let mut actions = std::mem::take(&mut self.actions);
         self.node.handle(event, self.clock.now(), &mut actions);
         self.perform_all(actions);
@@ -308,7 +312,10 @@ impl MembershipActor {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Transmit(message) => self.transmit(message),
-            Action::SignWith(number) => self.sign_with(number),
+            Action::SignWith(number) => {
+                trace!(target: target::KEYS, key = number, "signs with it from now on");
+                self.sign_with(number);
+            }
             Action::Notice(notice) => {
                 notice::log(&notice);
                 if let Notice::OwnDelay { late_ms } = notice {
@@ -458,7 +465,9 @@ impl MembershipActor {
 
     /// Signs once and hands it to every medium. What may have to be compressed follows when that is done.
     fn transmit(&mut self, message: message::Message) {
-        trace!(%message, "transmit");
+        let (kind, seq) = (message.kind(), message.text(field::SEQ));
+        trace!(target: target::PACKETS, kind, seq, "sent on all media");
+        trace!(target: target::CONTENTS, %message, "sent on all media");
         if self.setup.compression.may_take_long(&message) {
             if !self.packing.add(message) && self.may_log("large messages dropped") {
                 warn!("a large message is dropped, too many wait to be compressed");

@@ -31,6 +31,7 @@ use std::time::Duration;
 pub use begin::begin;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
+use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
@@ -43,9 +44,28 @@ use line::{FileStyle, Record};
 /// usual length about a quarter of a megabyte.
 pub const QUEUE: usize = 2048;
 
-/// Debug level from which `trace` events (whole messages) are logged.
+/// Targets of `trace` events, one for each further debug level. Without one of them a `trace` event is a detail.
 /// Spec: docs/protocol/config.md, 4.4.
-const TRACE_LEVEL: u8 = 4;
+pub mod target {
+    /// By which key a message is signed.
+    pub const KEYS: &str = "keys";
+    /// That a message is sent or received.
+    pub const PACKETS: &str = "packets";
+    /// The fields of a message.
+    pub const CONTENTS: &str = "contents";
+}
+
+/// From which debug level on an event is logged.
+fn debug_level(metadata: &Metadata<'_>) -> u8 {
+    match (*metadata.level(), metadata.target()) {
+        (Level::ERROR | Level::WARN | Level::INFO, _) => 0,
+        (Level::DEBUG, _) => 1,
+        (Level::TRACE, target::KEYS) => 3,
+        (Level::TRACE, target::PACKETS) => 4,
+        (Level::TRACE, target::CONTENTS) => 5,
+        (Level::TRACE, _) => 2,
+    }
+}
 
 /// The targets of log lines.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -325,12 +345,17 @@ impl<S> Layer<S> for HaLogLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        match *metadata.level() {
-            Level::ERROR | Level::WARN | Level::INFO => true,
-            Level::DEBUG => self.log.debug() >= 1,
-            Level::TRACE => self.log.debug() >= TRACE_LEVEL,
+    /// The debug level can change at any time (`USR1`, `USR2`, a reload), so no answer is for good.
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if debug_level(metadata) == 0 {
+            Interest::always()
+        } else {
+            Interest::sometimes()
         }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        self.log.debug() >= debug_level(metadata)
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {

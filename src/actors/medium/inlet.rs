@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 
 use actix::Recipient;
 use actix::prelude::SendError;
-use tracing::Span;
+use tracing::{Span, trace};
 
 use super::counters::Ledger;
 use super::heard::{LastHeard, Way};
 use crate::actors::messages::{Messages, Received};
 use crate::clients::control::Receives;
 use crate::clock::Monotonic;
+use crate::ha_log::target;
 use crate::protocol::codec::DecodeError;
+use crate::protocol::field;
 use crate::protocol::message::Message;
 use crate::protocol::name::MediumName;
 
@@ -50,6 +52,11 @@ impl Inlet {
 
     /// A verified message that came by `way`.
     pub(super) fn push(&mut self, message: Message, way: Way, now: Monotonic) {
+        let (medium, kind) = (&self.medium, message.kind());
+        let (src, seq) = (message.text(field::SRC), message.text(field::SEQ));
+        trace!(target: target::KEYS, key = message.key(), kind, src, seq, "verified");
+        trace!(target: target::PACKETS, %medium, kind, src, seq, "received");
+        trace!(target: target::CONTENTS, %medium, %message, "received");
         self.heard.note(&message, way, now);
         self.batch.push(message);
     }
