@@ -4,6 +4,7 @@
 use crate::protocol::event::{Event, GroupOrder, GroupOutcome};
 use crate::protocol::group::GroupKey;
 use crate::protocol::settings::AutoFailback;
+use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 
 use super::daemon::Daemon;
@@ -257,6 +258,9 @@ impl World {
             && !node.frozen();
         let model = &h.groups[group];
         let side = self.side(host, group);
+        // What does not run is not started before a node that begins anew has reported, or is dead.
+        let mut others = node.membership().nodes().filter(|it| !it.own);
+        let settled = settled && (model.runs() || others.all(|it| it.status != NodeStatus::Up));
         // A script of the other host is waited for, however long it takes.
         let idle = self.hosts.iter().all(|host| host.groups[group].idle());
         let side = side.filter(|_| settled && idle && !self.is_between_owners(host, group));
