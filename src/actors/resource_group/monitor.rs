@@ -17,6 +17,7 @@ use super::{ResourceGroupActor, Work};
 use crate::actors::messages::NoteAilment;
 use crate::actors::own_beats::OwnBeats;
 use crate::actors::shared::Shared;
+use crate::clock::Monotonic;
 use crate::config::monitors::Check;
 use crate::notice::Severity;
 use crate::os::pressure;
@@ -27,6 +28,9 @@ use crate::protocol::monitor::Ailment;
 
 /// How long an order waits for the end of a check.
 const CHECK_ENDS: Duration = Duration::from_millis(500);
+
+/// How long checks may begin one after another: as long as it takes to be asked again.
+const PERMIT: Duration = Duration::from_secs(1);
 
 /// How long a look at the pressure may take. It needs a helper thread.
 const LOOK_PATIENCE: Duration = Duration::from_secs(1);
@@ -61,7 +65,7 @@ pub struct Watched {
     pub proven: Vec<usize>,
 }
 
-/// The group is settled here: its checks may run.
+/// The group is settled here: its checks may begin, one after another, for a second.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct MayCheck;
@@ -92,6 +96,8 @@ pub(super) struct Watching {
     pub(super) in_hand: Option<InHand>,
     /// What the core was told last.
     told: Option<Ailment>,
+    /// Checks may begin until then.
+    may_until: Monotonic,
 }
 
 /// A check in hand.
@@ -110,6 +116,7 @@ impl Watching {
             setup,
             in_hand: None,
             told: None,
+            may_until: Monotonic::ZERO,
         }
     }
 }
@@ -223,7 +230,8 @@ impl ResourceGroupActor {
             return;
         }
         let now = self.clock.now().instant;
-        let Some(watching) = self.watching.as_ref().filter(|it| it.in_hand.is_none()) else {
+        let may = |it: &&Watching| it.in_hand.is_none() && now < it.may_until;
+        let Some(watching) = self.watching.as_ref().filter(may) else {
             return;
         };
         let setup = watching.setup.clone();
@@ -243,13 +251,14 @@ impl ResourceGroupActor {
             let took = begun.now().instant.since(now);
             let _ = answer.send(in_time(checked, took, &setup).await);
         });
-        let task = ctx.spawn(answered.into_actor(self).map(move |answer, act, _| {
+        let task = ctx.spawn(answered.into_actor(self).map(move |answer, act, ctx| {
             if let Some(watching) = &mut act.watching {
                 watching.in_hand = None;
             }
             if let (Ok(answer), true) = (answer, act.may_check()) {
                 let now = act.clock.now().instant;
                 act.with_monitors(|monitors| monitors.answered(place, answer, now));
+                act.next_check(ctx);
             }
         }));
         if let Some(watching) = &mut self.watching {
@@ -283,6 +292,9 @@ impl Handler<MayCheck> for ResourceGroupActor {
     type Result = ();
 
     fn handle(&mut self, _: MayCheck, ctx: &mut Self::Context) {
+        if let Some(watching) = &mut self.watching {
+            watching.may_until = self.clock.now().instant + PERMIT;
+        }
         self.next_check(ctx);
     }
 }
@@ -292,6 +304,9 @@ impl Handler<PauseChecks> for ResourceGroupActor {
 
     fn handle(&mut self, _: PauseChecks, ctx: &mut Self::Context) -> Self::Result {
         let check = self.end_check(ctx);
+        if let Some(watching) = &mut self.watching {
+            watching.may_until = Monotonic::ZERO;
+        }
         self.with_monitors(|monitors| {
             monitors.pauses();
             Vec::new()

@@ -490,11 +490,40 @@ async fn a_check_of_an_earlier_daemon_is_ended_before_the_next_and_before_an_ord
     let earlier = left_by_earlier_daemon(&scripts, "good::a");
     group.checked(true).await;
     gone(&earlier).await;
+    group.group.send(PauseChecks).await.expect("it lives");
     let earlier = left_by_earlier_daemon(&scripts, "of no group");
     let records = scripts.paths.scripts();
     super::super::end_earlier_checks(&records).await;
     gone(&earlier).await;
     assert_eq!(fs::read_dir(records).expect("records").count(), 0);
+}
+
+#[actix::test]
+async fn checks_that_are_due_follow_one_another() {
+    let scripts = Scripts::new();
+    let words: Vec<String> = (0..20).map(|it| format!("good::{it}")).collect();
+    let checks = words.iter().map(|it| (it.as_str(), Check::Status));
+    let checks: Vec<_> = checks.collect();
+    let resources = format!("good::a {}", words.join(" "));
+    let mut group = Fixture::new(&scripts, &resources, &checks);
+    assert_eq!(group.run(Start).await, GroupOutcome::Started);
+    let checked = || {
+        group.monitors.with(|monitors| {
+            let list = monitors.list().iter();
+            list.filter(|it| it.last().is_some()).count()
+        })
+    };
+    // A machine that is busy may need more than one permit.
+    for _ in 1..words.len() {
+        group.group.do_send(MayCheck);
+        for _ in 0..10 {
+            sleep(Duration::from_millis(100)).await;
+            if checked() == words.len() {
+                return;
+            }
+        }
+    }
+    panic!("{} were checked", checked());
 }
 
 #[actix::test]
