@@ -303,3 +303,55 @@ case_datagram() {
 
 # The client socket: a table of its own, because one run has hundreds of questions.
 case_clients() { say ""; "$ROOT/scripts/bench-clients" 2 100; }
+
+# A monitor of nginx, as fast as it can be: from kill -9 of all its processes to the first page, when it is restarted and
+# when its group moves. Then what a hundred monitors cost that run a program every five seconds.
+WEB_SCRIPT='#!/bin/sh
+case $1 in
+  start) mkdir -p /run/web; echo served >/run/web/index.html
+    printf "%s\n" "user root; worker_processes 1; pid /run/web/nginx.pid; error_log /run/web/error;" "events {}" \
+      "http { access_log off; client_body_temp_path /run/web/1; proxy_temp_path /run/web/2; fastcgi_temp_path /run/web/3;" \
+      "uwsgi_temp_path /run/web/4; scgi_temp_path /run/web/5; server { listen 80; root /run/web; } }" >/run/web/conf
+    pgrep -x nginx >/dev/null || nginx -c /run/web/conf 2>/dev/null ;;
+  stop) pkill -KILL -x nginx; rm -f /run/web/nginx.pid; exit 0 ;;
+  status) pgrep -x nginx >/dev/null ;;
+esac'
+ANY_SCRIPT='#!/bin/sh
+exit 0'
+script() { local node dir; for node in node1 node2; do dir=$(lab dir "$1" $node)/ha.d/resource.d; mkdir -p "$dir"; printf '%s\n' "$3" >"$dir/$2"; chmod +x "$dir/$2"; done; }
+monitors() { local node; for node in node1 node2; do printf '%b' "$2" >"$(lab dir "$1" $node)/ha.d/systole.toml"; done; }
+good() { local _; for _ in $(seq 200); do lab sh "$1" "$2" "$target/systole view" | jq -e '[.groups[].monitors[].state] | all(. == "good")' >/dev/null 2>&1 && return; sleep 0.1; done; return 1; }
+ASK='ask() { exec 3<>/dev/tcp/'$ADDRESS'/80 && printf "GET / HTTP/1.0\r\n\r\n" >&3 && read -r -t 0.2 _ <&3; }; until (ask) 2>/dev/null; do sleep 0.002; done'
+case_monitors() {
+  local name=bench-monitors row restarts owner begin node before after
+  make "$name" "node1 node2 client"; files "$name" ours 1000 "node1 $ADDRESS/24/eth0 web"; script "$name" web "$WEB_SCRIPT"
+  for row in "it is restarted" "its group moves"; do
+    restarts=50; [ "$row" = "it is restarted" ] || restarts=0
+    monitors "$name" "[[monitor]]\nresource = \"web\"\ninterval_s = 1\nfailures = 1\nrestarts = $restarts\n"
+    reset_nodes "$name"; start_both "$name" ours; settled "$name" ours
+    for _ in $(seq "$1"); do
+      owner=node1; lab sh "$name" node1 'ip addr' | grep -q $ADDRESS/ || owner=node2
+      good "$name" $owner || true
+      for node in node1 node2; do lab sh "$name" $node "$target/systole clear $ADDRESS/24/eth0" >/dev/null 2>&1 || true; done
+      sleep "1.$((RANDOM % 900 + 100))"
+      begin=$(date +%s%N); lab sh "$name" $owner 'pkill -KILL -x nginx'
+      lab sh "$name" client "$ASK"
+      figure "$row" ours $((($(date +%s%N) - begin) / 1000000))
+      sleep 2
+    done
+  done
+  table "from kill -9 of nginx to the first page, ms" "it is restarted" "its group moves"
+  lab down "$name"
+  for row in 0 100; do
+    name=bench-monitors-$row; make "$name" "node1 node2"; script "$name" any "$ANY_SCRIPT"
+    files "$name" ours 5000 "node1 $ADDRESS/24/eth0 $(seq -f 'any::%g' -s ' ' 100)"
+    monitors "$name" "$(seq -f '[[monitor]]\nresource = "any::%g"\ninterval_s = 5\n' -s '\n' "$row")"
+    start_both "$name" ours; sleep 40
+    before=$(waked "$name"); sleep 30; after=$(waked "$name")
+    figure "$row monitors: wake-ups a second" ours "$(awk -v a="$before" -v b="$after" 'BEGIN {split(a, x); split(b, y); print (y[1] - x[1]) / 30}')"
+    figure "$row monitors: % of a processor" ours "$(awk -v a="$before" -v b="$after" 'BEGIN {split(a, x); split(b, y); print (y[2] - x[2]) / 3e8}')"
+    lab down "$name"
+  done
+  table "monitors that run a program every 5 s" "0 monitors: wake-ups a second" "0 monitors: % of a processor" \
+    "100 monitors: wake-ups a second" "100 monitors: % of a processor"
+}

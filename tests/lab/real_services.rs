@@ -206,7 +206,7 @@ fn long_a_check_that_flaps() {
 /// Processors and disk are busy: a check that takes ten seconds is waited for, and one that takes longer than it
 /// may is not known for a while. Nothing is restarted.
 fn loaded(kinds: [Kind; 2]) {
-    let pair = Pair::new(config(kinds, "dummy::slow dummy::late"));
+    let pair = Pair::new(config(kinds, "dummy::a dummy::slow dummy::late"));
     settings(
         &pair,
         "[[monitor]]\nresource = \"dummy::slow\"\ncheck = \"/run/slow\"\ninterval_s = 1\n\n\
