@@ -81,9 +81,7 @@ fn standby(group: &GroupView) -> Option<&StandbyView> {
 pub(super) fn all_checked(group: &GroupView) -> Option<String> {
     if let Some(standby) = standby(group) {
         let ago = ago(standby.checked_ms_ago);
-        return standby
-            .ready
-            .then(|| format!(" (this node is READY to run it, {ago})"));
+        return standby.ready.then(|| format!(" (READY here, {ago})"));
     }
     let monitors = monitors(group);
     let good = |it: &MonitorView| it.state == MonitorState::Good;
@@ -198,7 +196,7 @@ mod tests {
             ..GroupView::default()
         };
         let ready = standby(&[]);
-        let says = " (this node is READY to run it, checked 7 s ago)";
+        let says = " (READY here, checked 7 s ago)";
         assert_eq!(all_checked(&ready).as_deref(), Some(says));
         assert_eq!(troubles(&ready), []);
         let not = standby(&["there is no script nginx", "db runs here"]);

@@ -96,7 +96,7 @@ fn killed(kinds: [Kind; 2]) {
         let says = || systole(&pair, "node2", "status; true").contains(words);
         kinds[1].is_ours().then(|| wait_until(LONG, words, says));
     };
-    standby_says("this node is READY to run it");
+    standby_says("(READY here, checked ");
     let script = "/etc/ha.d/resource.d/service";
     pair.lab.sh("node2", &format!("chmod -x {script}"));
 

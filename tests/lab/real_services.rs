@@ -308,8 +308,14 @@ fn by_port(kinds: [Kind; 2]) {
         "[[monitor]]\nresource = \"dummy::a\"\ncheck = \"tcp:127.0.0.1:7\"\ninterval_s = 1\nfailures = 1\nthen = \"stay\"\n\n\
          [[monitor]]\nresource = \"dummy::named\"\ncheck = \"tcp:web.invalid:7\"\ninterval_s = 1\nfailures = 2\n",
     );
+    let other = pair.lab.dir("node2").join("ha.d/systole.toml");
+    fs::write(other, "[[monitor]]\nresource = \"dummy::a\"\n").expect("settings");
     pair.start_settled();
     pair.wait_log("node1", "it is not known whether dummy::named of group 10.77.0.100/24/eth0 runs, 2 times in a row: web.invalid has no address");
+    wait_until(LONG * 2, "both say that the files differ", || {
+        let says = "the [[monitor]] blocks of systole.toml here and on node";
+        NODES.iter().all(|node| pair.log_count(node, says) == 1)
+    });
     pair.wait_log("node1", "no check of dummy::a of group 10.77.0.100/24/eth0 was good since the start: no connection to port 7");
     assert_eq!(pair.log_count("node1", "it is restarted with what"), 0);
 }

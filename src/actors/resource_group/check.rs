@@ -160,18 +160,27 @@ impl GroupRun {
         };
         // Whoever watches the program ends it, also when an order comes; only a disk that hangs lets it take longer.
         let longest = limit.saturating_add(Duration::from_secs(10));
-        let asked = async {
+        let (run, word, check, off) = (self.clone(), word.to_owned(), check.clone(), off.clone());
+        // Its turn ends when it does: a disk that hangs takes a helper thread, and no second one.
+        let asked = actix_rt::spawn(async move {
             match check {
-                Check::StatusWords => self.check_words(word, limit, off, turn).await,
+                Check::StatusWords => run.check_words(&word, limit, &off, turn).await,
                 Check::Run(program) => {
-                    let spec = self.program(word, program, Vec::new(), limit, off);
+                    let spec = run.program(&word, &program, Vec::new(), limit, &off);
                     judge(&child::run(spec, turn).await, limit)
                 }
-                _ => self.check_status(word, limit, off, turn).await,
+                _ => run.check_status(&word, limit, &off, turn).await,
             }
-        };
-        let done = timeout(longest, asked).await;
-        done.unwrap_or_else(|_| Checked::Late(no_answer(limit)))
+        });
+        match timeout(longest, asked).await {
+            Ok(Ok(checked)) => checked,
+            Ok(Err(_)) | Err(_) => Checked::Late(no_answer(limit)),
+        }
+    }
+
+    /// Held until nothing more of a check of this group runs; `None`: an earlier one hangs.
+    pub(super) fn alone(&self) -> Option<OwnedMutexGuard<()>> {
+        Arc::clone(&self.checks).try_lock_owned().ok()
     }
 
     /// The turn of one check of this group. No check of an earlier daemon runs then.

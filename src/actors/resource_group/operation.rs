@@ -72,6 +72,7 @@ impl Attempt {
 }
 
 /// The work of one group.
+#[derive(Clone)]
 pub(crate) struct GroupRun {
     pub(crate) context: Arc<GroupContext>,
     pub(crate) group: ResourceGroup,

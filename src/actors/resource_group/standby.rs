@@ -2,9 +2,11 @@
 //! stops nothing, and an order ends it like a check. When it comes is decided in [`crate::policy::standby`].
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 use super::check::Checked;
 use super::log::log;
@@ -23,6 +25,9 @@ const FILESYSTEM: &str = "Filesystem";
 
 /// A script of which the device is there before it is called.
 const REPLICATED: &str = "drbddisk";
+
+/// How long a disk may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The node is settled, and the group does not run here.
 #[derive(Debug, Clone, Copy, Message)]
@@ -91,8 +96,22 @@ impl GroupRun {
     /// What keeps this node from running the group, and what of it runs here although it must not: for people. `None`:
     /// an order came.
     async fn wrong_here(&self, checks: &[CheckOf], off: &CallOff) -> Option<Vec<String>> {
+        let hangs = || vec!["the disk of its scripts hangs".to_owned()];
+        let Some(alone) = self.alone() else {
+            return Some(hangs());
+        };
+        let run = self.clone();
+        // As in a check: a disk that hangs takes one helper thread.
+        let obstacles = actix_rt::spawn(async move {
+            let wrong = run.obstacles().await;
+            drop(alone);
+            wrong
+        });
         let mut wrong = tokio::select! {
-            wrong = self.obstacles() => wrong,
+            wrong = timeout(PATIENCE, obstacles) => match wrong {
+                Ok(wrong) => wrong.unwrap_or_default(),
+                Err(_) => return Some(hangs()),
+            },
             () = child::called_off(off) => return None,
         };
         for CheckOf { word, check, limit } in checks {

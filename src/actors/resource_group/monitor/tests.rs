@@ -499,6 +499,19 @@ async fn a_check_of_an_earlier_daemon_is_ended_before_the_next_and_before_an_ord
 }
 
 #[actix::test]
+async fn a_check_that_hangs_with_its_disk_is_not_begun_again_beside_itself() {
+    let scripts = Scripts::new();
+    let run = of_one_group(&scripts);
+    let (_off, call_off) = watch::channel(false);
+    let _hangs = run.alone().expect("nothing hangs yet");
+    let limit = Duration::from_millis(50);
+    let checked = run.check("good::a", &Check::Status, limit, &call_off).await;
+    assert!(matches!(checked, Checked::Late(words) if words.contains("the check before it")));
+    assert_eq!(scripts.all_calls(), [""; 0]);
+    assert!(run.alone().is_none());
+}
+
+#[actix::test]
 async fn checks_that_are_due_follow_one_another() {
     let scripts = Scripts::new();
     let words: Vec<String> = (0..20).map(|it| format!("good::{it}")).collect();
