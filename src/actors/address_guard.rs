@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::actors::groups::{AllKept, AskAllAddresses, AskAllKept, GroupsActor, LinkUp};
+use crate::actors::lease::{LeaseChanged, LeaseThread};
 use crate::actors::messages::{AskPutBack, NoteAbsent, NoteDecision, NoteLinks};
 use crate::actors::resource_group::{Care, KeptAddress, PutBack};
 use crate::clock::{Clock, Monotonic};
@@ -81,6 +82,8 @@ pub struct GuardTargets {
     pub absent: Recipient<NoteAbsent>,
     /// Of which groups the interfaces are up.
     pub links: Recipient<NoteLinks>,
+    /// The lease of addresses, if they have one.
+    pub lease: Option<LeaseThread>,
 }
 
 /// Guards the addresses of one node.
@@ -261,6 +264,7 @@ impl AddressGuardActor {
     /// What is held and what of it is there, and whether a group is at work. `None`: nothing is known.
     fn seen(&self) -> impl Future<Output = Option<(Vec<Seen>, bool)>> + 'static {
         let (groups, addresses) = (self.targets.groups.clone(), self.addresses.clone());
+        let lease = self.targets.lease.clone();
         let spots: BTreeMap<Held, Spot> = self.guard.spots().collect();
         async move {
             let AllKept {
@@ -273,6 +277,9 @@ impl AddressGuardActor {
                 let still = groups.send(AskAllKept).await.ok()?.addresses;
                 let both = kept.into_iter().zip(found);
                 (kept, found) = both.filter(|(it, _)| still.contains(it)).unzip();
+                if let Some(lease) = lease {
+                    run_out(&lease, &kept, &mut found).await?;
+                }
             }
             let seen = kept.into_iter().zip(found).map(|(kept, found)| Seen {
                 held: (kept.group, kept.resource.address),
@@ -343,7 +350,8 @@ async fn presence(
     spots: &BTreeMap<Held, Spot>,
 ) -> Option<Vec<Found>> {
     let resources: Vec<AddressResource> = kept.iter().map(|it| it.resource.clone()).collect();
-    let looked = addresses.presence(&resources).await;
+    let native: Vec<bool> = kept.iter().map(|it| it.native).collect();
+    let looked = addresses.presence_of_held(&resources, &native).await;
     let looked = looked.inspect_err(|error| debug!(%error, "the addresses cannot be looked at"));
     let mut found = Vec::with_capacity(kept.len());
     for (kept, presence) in kept.iter().zip(looked.ok()?) {
@@ -369,6 +377,23 @@ async fn presence(
         });
     }
     Some(found)
+}
+
+/// Tells those apart whose lease ran out. `None`: that is not known.
+async fn run_out(lease: &LeaseThread, kept: &[KeptAddress], found: &mut [Found]) -> Option<()> {
+    let both = || kept.iter().zip(found.iter());
+    let absent = both().filter(|(it, found)| it.native && matches!(found, Found::Absent { .. }));
+    let absent: Vec<_> = absent.map(|(it, _)| it.resource.address).collect();
+    if absent.is_empty() {
+        return Some(());
+    }
+    let ran_out = lease.ran_out(absent).await?;
+    for (kept, found) in kept.iter().zip(found) {
+        if let (Found::Absent { .. }, Some(wait)) = (&*found, ran_out.get(&kept.resource.address)) {
+            *found = Found::RanOut { wait: *wait };
+        }
+    }
+    Some(())
 }
 
 /// The interface where it was, if that is down.
@@ -510,6 +535,14 @@ impl StreamHandler<Heard> for AddressGuardActor {
 
     fn finished(&mut self, ctx: &mut Self::Context) {
         ctx.run_later(REOPEN, Self::subscribe);
+    }
+}
+
+impl Handler<LeaseChanged> for AddressGuardActor {
+    type Result = ();
+
+    fn handle(&mut self, LeaseChanged: LeaseChanged, ctx: &mut Self::Context) {
+        self.event(Event::Changed, ctx);
     }
 }
 

@@ -16,13 +16,15 @@ use tracing::{debug, warn};
 use crate::actors::address_guard::AskAbsent;
 use crate::actors::fencing::{AskFencing, TestFence};
 use crate::actors::groups::{AskGroup, AskGroups, ClearGroup, RunChecks};
+use crate::actors::lease::LeaseThread;
 use crate::actors::medium::AskMedium;
 use crate::actors::messages::{AskFences, AskMaintenance, AskNode, ConfirmFence, Confirmed};
 #[cfg(debug_assertions)]
 use crate::actors::supervise::fault::Fault;
 use crate::actors::watchdog::AskWatchdog;
 use crate::clients::control::{
-    FenceReport, MAX_REQUEST_BYTES, MediumView, NodeReport, Reply, Request, View, WatchdogReport,
+    FenceReport, LeaseReport, MAX_REQUEST_BYTES, MediumView, NodeReport, Reply, Request, View,
+    WatchdogReport,
 };
 use crate::os::file_mode::{Made, set_mode};
 use crate::protocol::event::GroupOrder;
@@ -72,6 +74,8 @@ pub struct ControlTargets {
     pub fencing: Option<FencingAsked>,
     /// The watchdog, if there is one, and its device.
     pub watchdog: Option<(PathBuf, Recipient<AskWatchdog>)>,
+    /// The lease of addresses, if there is one.
+    pub lease: Option<LeaseThread>,
 }
 
 /// A medium to be asked, and what is shown of it when it does not answer.
@@ -327,6 +331,7 @@ async fn view(targets: &ControlTargets) -> Reply {
         groups,
         fencing: known_fencing(targets).await,
         watchdog: watchdog(targets).await,
+        lease: lease(targets).await,
     })
 }
 
@@ -421,6 +426,10 @@ async fn confirm(targets: &ControlTargets, node: &str, by: String) -> Reply {
         Ok(Ok(Confirmed::Unknown)) => refused(format!("ha.cf names no node {name}")),
         Ok(Err(_)) | Err(_) => refused("membership does not answer"),
     }
+}
+
+async fn lease(targets: &ControlTargets) -> Option<LeaseReport> {
+    targets.lease.as_ref()?.report().await
 }
 
 async fn watchdog(targets: &ControlTargets) -> Option<WatchdogReport> {

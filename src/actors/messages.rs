@@ -18,6 +18,7 @@ use crate::protocol::auth::KeyRing;
 use crate::protocol::client::ClusterView;
 use crate::protocol::decisions::Decision;
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId, Origin, StopReason};
+use crate::protocol::field::kind;
 use crate::protocol::group::GroupKey;
 use crate::protocol::haresources_mark::FileMarks;
 use crate::protocol::links::OwnLinks;
@@ -51,6 +52,14 @@ pub struct Outgoing {
     pub datagram: Bytes,
     /// The keys with which it was signed, for a medium that needs another form of it.
     pub keys: Arc<KeyRing>,
+}
+
+impl Outgoing {
+    /// Whether it is a status of this node.
+    #[must_use]
+    pub fn is_heartbeat(&self) -> bool {
+        self.message.kind() == Some(kind::STATUS)
+    }
 }
 
 /// Send it. The network sets the pace: a medium that cannot keep up drops and counts.

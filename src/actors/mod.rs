@@ -12,6 +12,7 @@ pub mod guardian;
 pub mod hooks;
 pub mod interest;
 pub mod ipfail;
+pub mod lease;
 pub mod medium;
 pub mod membership;
 pub mod messages;

@@ -19,6 +19,7 @@ mod doctor;
 mod earlier_children;
 mod heartbeat_watch;
 mod last_resort;
+mod lease;
 mod media;
 mod peers;
 mod release;
@@ -49,6 +50,7 @@ use crate::actors::groups::{GroupsActor, HeldFile, Unseal, Written};
 use crate::actors::guardian::GuardianActor;
 use crate::actors::hooks::HooksActor;
 use crate::actors::ipfail::{IpfailActor, StopIpfail};
+use crate::actors::lease::LeaseThread;
 use crate::actors::medium::MediumActor;
 use crate::actors::medium::serial::{DRAIN, Drain, SerialActor};
 use crate::actors::membership::MembershipActor;
@@ -130,6 +132,7 @@ pub struct RootActor {
     serials: Vec<Addr<SerialActor>>,
     pings: Vec<Addr<PingActor>>,
     watchdog: Option<Addr<WatchdogActor>>,
+    lease: Option<LeaseThread>,
     /// Respawned clients.
     clients: Clients,
     /// What membership last wanted of them.

@@ -21,6 +21,7 @@ use actix::prelude::*;
 use actix_rt::ArbiterHandle;
 use tracing::{error, info, warn};
 
+use crate::actors::lease::Bell;
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::clients::control::WatchdogReport;
 use crate::clock::{Clock, Monotonic};
@@ -34,16 +35,32 @@ const MAILBOX: usize = 2;
 
 /// How many datagrams have left this host, over any medium between nodes. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Leaving(Arc<AtomicU64>);
+pub struct Leaving {
+    count: Arc<AtomicU64>,
+    /// Rung when a heartbeat was among them.
+    bell: Option<Bell>,
+}
 
 impl Leaving {
-    /// One has left. This is an addition in memory: it never blocks.
-    pub fn note(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+    /// The lease of addresses is told of heartbeats.
+    #[must_use]
+    pub fn ringing(bell: Option<Bell>) -> Self {
+        Self {
+            bell,
+            ..Self::default()
+        }
+    }
+
+    /// One has left. `heartbeat`: it was an own status. This never blocks.
+    pub fn note(&self, heartbeat: bool) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        if let Some(bell) = self.bell.as_ref().filter(|_| heartbeat) {
+            bell.heartbeat_left();
+        }
     }
 
     fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.count.load(Ordering::Relaxed)
     }
 }
 

@@ -144,6 +144,12 @@ pub fn findings(view: &View) -> Vec<(State, String)> {
     if let Some(trouble) = view.watchdog.as_ref().and_then(|it| it.trouble.as_ref()) {
         say(State::Critical, format!("watchdog: {trouble}"));
     }
+    for address in view.lease.iter().flat_map(|lease| &lease.without) {
+        say(
+            State::Warning,
+            format!("{address} has no lease: systole doctor"),
+        );
+    }
     if found.is_empty() {
         found.push((State::Ok, summary(node, &view.groups)));
     }
@@ -378,6 +384,7 @@ mod tests {
             }],
             fencing: None,
             watchdog: None,
+            lease: None,
         }
     }
 

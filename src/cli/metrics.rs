@@ -361,6 +361,22 @@ fn group_ready(source: Source<'_>) -> Vec<Sample> {
     elsewhere.filter_map(sample).collect()
 }
 
+fn address_lease(source: Source<'_>) -> Vec<Sample> {
+    let lease = source.view.and_then(|view| view.lease.as_ref());
+    let states = lease.into_iter().flat_map(|lease| {
+        [
+            ("renewed", &lease.renewed),
+            ("none", &lease.without),
+            ("ran_out", &lease.ran_out),
+        ]
+    });
+    let samples = states.flat_map(|(state, addresses)| {
+        let sample = move |address: &String| (vec![address.clone(), state.to_owned()], 1.0);
+        addresses.iter().map(sample)
+    });
+    samples.collect()
+}
+
 /// Media of one interface have one name and one link: each line of ha.cf is judged by itself, and lines of
 /// one kind are as well as the worst of them.
 fn medium_hears(source: Source<'_>) -> Vec<Sample> {
@@ -656,6 +672,13 @@ pub const TABLE: &[Metric] = &[
         &["group", "resource"],
         "Failures of a monitored resource within its restart_window_s.",
         monitor_failures,
+    ),
+    metric(
+        "address_lease",
+        Kind::Gauge,
+        &["address", "state"],
+        "1 for the state of the lease of a service address: renewed, none or ran_out. Absent without address_lease.",
+        address_lease,
     ),
     process_metric(
         "process_cpu_seconds",

@@ -5,7 +5,7 @@ use super::check::{self, State, name_of};
 use super::screen::{Layout, Screen, Tone};
 use super::{fence, monitor};
 use crate::clients::control::{
-    GroupAnswer, GroupView, MediumView, NodeReport, PeerReport, Place, Receives, View,
+    GroupAnswer, GroupView, LeaseReport, MediumView, NodeReport, PeerReport, Place, Receives, View,
     WatchdogReport,
 };
 use crate::os::sys;
@@ -505,6 +505,25 @@ fn guards(view: &View, screen: &mut Screen) {
         screen.line();
         state_of_watchdog(watchdog, screen);
     }
+    if let Some(lease) = &view.lease {
+        screen.line();
+        state_of_lease(lease, screen);
+    }
+}
+
+fn state_of_lease(lease: &LeaseReport, screen: &mut Screen) {
+    screen.line().add(Tone::Head, "LEASE");
+    let mut parts = vec![format!("{} s", lease.seconds)];
+    for (those, words) in [
+        (&lease.renewed, "renewed"),
+        (&lease.ran_out, "RAN OUT"),
+        (&lease.without, "NO LEASE: systole doctor"),
+    ] {
+        if !those.is_empty() {
+            parts.push(format!("{}: {words}", those.join(", ")));
+        }
+    }
+    screen.add(Tone::Plain, format!("  {}", parts.join("; ")));
 }
 
 fn state_of_watchdog(watchdog: &WatchdogReport, screen: &mut Screen) {

@@ -17,8 +17,8 @@ mod reports;
 
 pub use reports::{
     CheckReport, DecisionReport, FenceDeviceReport, FenceReport, FenceWait, FencesReport,
-    GroupAnswer, GroupCounts, GroupView, MediumCounts, MediumView, MonitorState, MonitorView,
-    NodeReport, PeerReport, Place, Receives, StandbyView, View, WatchdogReport,
+    GroupAnswer, GroupCounts, GroupView, LeaseReport, MediumCounts, MediumView, MonitorState,
+    MonitorView, NodeReport, PeerReport, Place, Receives, StandbyView, View, WatchdogReport,
 };
 
 /// Longest request line, newline included: a verb and a resource word, and ha.cf lines end at 5119.
@@ -276,6 +276,7 @@ mod tests {
             media: vec![MediumView::new("eth0".to_owned(), Vec::new(), None)],
             fencing: None,
             watchdog: None,
+            lease: None,
         });
         let text = serde_json::to_string(&view).expect("json");
         assert_eq!(serde_json::from_str::<Reply>(&text).expect("json"), view);

@@ -12,6 +12,7 @@ use ::config::{ConfigError, File, FileFormat};
 use serde::Deserialize;
 
 use super::monitors::{self, MonitorSettings};
+use crate::protocol::lease::AddressLease;
 use crate::protocol::settings::UnservedMove;
 
 /// Whether the daemon or a script handles `IPaddr`, `IPaddr2`, `IPv6addr` and bare addresses.
@@ -53,6 +54,15 @@ pub enum AddressGuard {
 }
 
 impl AddressGuard {
+    /// Whether it puts an address back.
+    #[must_use]
+    pub const fn puts_back(self) -> bool {
+        match self {
+            Self::On | Self::Move => true,
+            Self::Report | Self::Off => false,
+        }
+    }
+
     /// Where a group goes whose addresses nobody reaches here.
     #[must_use]
     pub const fn moves(self) -> UnservedMove {
@@ -118,6 +128,8 @@ pub struct Settings {
     pub stray_addresses: StrayAddresses,
     /// What happens when somebody removes a service address of a group that runs here.
     pub address_guard: AddressGuard,
+    /// Which lifetime service addresses get, that only a node whose heartbeats leave renews.
+    pub address_lease: AddressLease,
     /// Whether a node that receives neither its peer nor a ping node releases its resources.
     pub isolation_release: bool,
     /// How much longer the node waits that serves nothing, before it fences; `None`: as long as the
@@ -148,6 +160,7 @@ impl Default for Settings {
             address_probe: true,
             stray_addresses: StrayAddresses::Remove,
             address_guard: AddressGuard::On,
+            address_lease: AddressLease::Off,
             isolation_release: false,
             fence_delay: None,
             fence_by_watchdog: None,
@@ -262,6 +275,21 @@ pub const SETTINGS: &[SettingDoc] = &[
                  held address for a while with `on`: `systole freeze` first",
     },
     SettingDoc {
+        key: "address_lease",
+        values: "`\"off\"`, `\"auto\"`, seconds, 1 to 3600",
+        default: "\"off\"",
+        about: "Service addresses that the daemon handles get a lifetime, which only a node whose heartbeats leave \
+                renews: when the daemon is stopped or hangs, the kernel removes its addresses before the other \
+                node takes them. `auto` (recommended): the longest lifetime that fits `keepalive` and `deadtime` \
+                with room for a lost heartbeat, at most 8 s. Seconds: this one, if it is at least two `keepalive` \
+                and half a second, and at most `deadtime` less half a second; else a WARN line says what fits, \
+                and addresses get none. Needs `address_guard` `on` or `move`. Legacy gives none. See \
+                `docs/addresses.md`",
+        safety: "`off`: a daemon that is stopped or hangs keeps its addresses while the other node takes them: two \
+                 owners. On: a node that sends no heartbeat for the lifetime loses its addresses, also when no other \
+                 node is there; it puts them back when it runs again and no other host has them",
+    },
+    SettingDoc {
         key: "isolation_release",
         values: "`\"on\"`, `\"off\"`",
         default: "\"off\"",
@@ -360,6 +388,7 @@ struct Raw {
     address_probe: Option<String>,
     stray_addresses: Option<String>,
     address_guard: Option<String>,
+    address_lease: Option<WordOrNumber>,
     isolation_release: Option<String>,
     fence_delay: Option<u64>,
     fence_by_watchdog: Option<u64>,
@@ -368,6 +397,14 @@ struct Raw {
     watchdog_required: Option<String>,
     accept_without: Option<Vec<String>>,
     monitor: Option<Vec<::config::Map<String, ::config::Value>>>,
+}
+
+/// A setting that takes a word or a number.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum WordOrNumber {
+    Number(u32),
+    Word(String),
 }
 
 impl Raw {
@@ -500,6 +537,7 @@ impl Settings {
                 ("off", AddressGuard::Off),
             ],
         )?;
+        keys.lease(raw.address_lease, &mut settings.address_lease)?;
         let mut delay = Duration::ZERO;
         keys.seconds(("fence_delay", raw.fence_delay, 0..=3600), &mut delay)?;
         settings.fence_delay = Some(delay).filter(|delay| !delay.is_zero());
@@ -576,6 +614,37 @@ impl Keys<'_> {
         };
         *place = *value;
         Ok(())
+    }
+
+    /// The lease of addresses.
+    fn lease(
+        &self,
+        given: Option<WordOrNumber>,
+        place: &mut AddressLease,
+    ) -> Result<(), SettingsError> {
+        let key = "address_lease";
+        let expected = "\"off\", \"auto\", or between 1 and 3600 seconds";
+        match given {
+            None => Ok(()),
+            Some(WordOrNumber::Word(word)) => match word.as_str() {
+                "off" => {
+                    *place = AddressLease::Off;
+                    Ok(())
+                }
+                "auto" => {
+                    *place = AddressLease::Auto;
+                    Ok(())
+                }
+                _ => Err(self.refused(key, word, expected.to_owned())),
+            },
+            Some(WordOrNumber::Number(seconds)) if (1..=3600).contains(&seconds) => {
+                *place = AddressLease::Seconds(seconds);
+                Ok(())
+            }
+            Some(WordOrNumber::Number(seconds)) => {
+                Err(self.refused(key, seconds.to_string(), expected.to_owned()))
+            }
+        }
     }
 
     /// Seconds within `range`.
@@ -671,6 +740,11 @@ mod tests {
             ("address_probe = \"maybe\"", "address_probe"),
             ("stray_addresses = \"maybe\"", "stray_addresses"),
             ("address_guard = \"moves\"", "address_guard"),
+            ("address_lease = \"on\"", "address_lease"),
+            ("address_lease = 0", "address_lease"),
+            ("address_lease = 3601", "address_lease"),
+            ("address_lease = -1", "address_lease"),
+            ("address_lease = 1.5", "address_lease"),
             ("media_required = \"most\"", "media_required"),
             ("watchdog_required = \"maybe\"", "watchdog_required"),
             ("watchdog_required = 1", "watchdog_required"),
@@ -690,16 +764,21 @@ mod tests {
     #[test]
     fn values_are_taken() {
         let settings = read(
-            "native_addresses = \"never\"\nscript_time_limit_s = 5\nipfail = \"on\"\nwatchdog_required = true\naccept_without = [\"serial\", \"stonith\", \"serial\"]\n",
+            "native_addresses = \"never\"\nscript_time_limit_s = 5\nipfail = \"on\"\naddress_lease = 7\nwatchdog_required = true\naccept_without = [\"serial\", \"stonith\", \"serial\"]\n",
         );
         let expected = Settings {
             native_addresses: NativeAddresses::Never,
             script_time_limit: Duration::from_secs(5),
             ipfail: true,
+            address_lease: AddressLease::Seconds(7),
             watchdog_required: true,
             accept_without: vec![Loss::Serial, Loss::Stonith],
             ..Settings::default()
         };
         assert_eq!(settings, Ok(expected));
+        for (text, lease) in [("auto", AddressLease::Auto), ("off", AddressLease::Off)] {
+            let settings = read(&format!("address_lease = \"{text}\""));
+            assert_eq!(settings.map(|it| it.address_lease), Ok(lease));
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::fencing::{FenceDevice, named_hosts};
 use crate::protocol::client::ApiAuth;
 use crate::protocol::fencing::{FenceSettings, Reach};
 use crate::protocol::group::{GroupKey, ResourceGroup};
+use crate::protocol::lease::AddressLease;
 use crate::protocol::name::NodeName;
 use crate::protocol::pack::Compression;
 use crate::protocol::settings::{AutoFailback, Autojoin, NodeSettings, Timing};
@@ -323,6 +324,30 @@ impl Config {
             unserved: self.settings.address_guard.moves(),
             monitors: self.move_windows(),
             monitors_mark: super::monitors::mark(&self.settings.monitors, &self.groups),
+        }
+    }
+
+    /// The lifetime in seconds that service addresses get; `None`: none.
+    ///
+    /// # Errors
+    /// The settings ask for one that addresses do not get: why.
+    pub fn address_lease(&self) -> Result<Option<u32>, String> {
+        let settings = &self.settings;
+        let Timing {
+            keepalive,
+            deadtime,
+            ..
+        } = self.timing;
+        match (settings.address_lease, settings.address_guard.puts_back()) {
+            (AddressLease::Off, _) => Ok(None),
+            (_, false) => Err(
+                "address_guard is neither \"on\" nor \"move\": nobody would put an address back whose lease ran out"
+                    .to_owned(),
+            ),
+            (wanted, true) => {
+                let seconds = wanted.seconds(keepalive, deadtime);
+                seconds.map_err(|misfit| misfit.to_string())
+            }
         }
     }
 

@@ -225,6 +225,8 @@ pub const RULES: &[Rule] = &[
         "a fencing device that names no node, or the other node has none: its groups are taken over without a reset", "write the names of the node lines in hosts"),
     rule("D57", Error, &[Check("watchdog_alone")],
         "a watchdog that is counted on, and does not guard this node", "write a watchdog line, and isolation_release = \"on\""),
+    rule("D58", Warn, &[Check("address_lease")],
+        "a lease of service addresses that was asked for and is not given", "write address_lease = \"auto\" and a deadtime of five keepalive or more"),
 ];
 
 /// Lines of reading the files that another rule tells better, or that only lead up to one.

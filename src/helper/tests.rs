@@ -290,6 +290,7 @@ fn beside_a_daemon(scripts: Scripts, orders: &[(&str, GroupOrder)], test: fn(&Sc
             media: Vec::new(),
             fencing: None,
             watchdog: None,
+            lease: None,
         };
         let path = scripts.paths.control();
         let _control = ControlActor::new(path.clone(), targets).start();

@@ -17,9 +17,9 @@ use crate::protocol::group::ResourceGroup;
 const OCF_AGENTS: &str = "/usr/lib/ocf/resource.d";
 
 /// A resource word and its place.
-struct Word {
-    place: String,
-    text: String,
+pub(super) struct Word {
+    pub(super) place: String,
+    pub(super) text: String,
 }
 
 fn file(subject: &Subject<'_>) -> String {
@@ -27,7 +27,7 @@ fn file(subject: &Subject<'_>) -> String {
 }
 
 /// The words of all groups that are used, in file order.
-fn words(subject: &Subject<'_>) -> Vec<Word> {
+pub(super) fn words(subject: &Subject<'_>) -> Vec<Word> {
     let file = file(subject);
     let lines = group_lines::logical(&subject.sources.haresources);
     let used = |words: &[String]| -> bool {
@@ -56,7 +56,7 @@ fn words(subject: &Subject<'_>) -> Vec<Word> {
 }
 
 /// How a word is carried out.
-enum Runs {
+pub(super) enum Runs {
     /// By this process.
     Address(AddressResource),
     /// By this process, but the address cannot be read.
@@ -65,7 +65,7 @@ enum Runs {
     Script(ScriptCall),
 }
 
-fn runs(subject: &Subject<'_>, word: &str) -> Runs {
+pub(super) fn runs(subject: &Subject<'_>, word: &str) -> Runs {
     let call = ScriptCall::parse(word);
     let parsed = address::parse_word(word);
     if matches!(parsed, Ok(None)) {

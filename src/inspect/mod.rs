@@ -10,6 +10,7 @@ mod clients;
 mod fencing;
 mod groups;
 mod host;
+mod lease;
 mod media;
 mod policy;
 mod times;
@@ -206,6 +207,8 @@ pub const CHECKS: &[Check] = &[
         "a `[[monitor]]` of systole.toml for a resource that haresources does not name, names more than once, or that is an address; two for one resource"),
     row("monitor_programs", Weight::Warns, groups::monitor_programs,
         "the program of a `check` of a `[[monitor]]` that is not there or not executable"),
+    row("address_lease", Weight::Warns, lease::address_lease,
+        "`address_lease` of systole.toml that does not fit the times of ha.cf or `address_guard`; a service address that gets no lease: a script handles it, or the kernel would remove others together with it"),
     row("accepted_in_vain", Weight::Informs, policy::accepted_in_vain,
         "a word in `accept_without` that is not needed"),
 ];

@@ -150,15 +150,17 @@ impl HostView for Host {
                 interface(2, "eth0", true),
                 interface(3, "eth1", false),
             ],
-            assigned: vec![Assigned {
-                index: 2,
-                address: IpAddr::from([10, 0, 0, 1]),
-                prefix: 24,
-                label: None,
-                secondary: false,
-                unusable: false,
-                message: Default::default(),
-            }],
+            assigned: [(1, false), (200, true)]
+                .map(|(last, secondary)| Assigned {
+                    index: 2,
+                    address: IpAddr::from([10, 0, 0, last]),
+                    prefix: 24,
+                    label: Some("eth0".to_owned()),
+                    secondary,
+                    unusable: false,
+                    message: Default::default(),
+                })
+                .to_vec(),
             routes: vec![Route {
                 destination: IpAddr::from([10, 0, 0, 0]),
                 prefix: 24,
@@ -469,6 +471,48 @@ fn requirements_of_ipfail_apply_to_the_built_in_one_too() {
     assert_eq!(found.len(), 2, "{found:#?}");
     assert!(found[0].starts_with("WARN: /etc/ha.d/ha.cf: auto_failback: no line"));
     assert!(found[1].contains("does not work with auto_failback legacy"));
+}
+
+#[test]
+fn a_lease_that_is_not_given_is_one_warning() {
+    let lease = |haresources: &str, settings: &str| check(GOOD, haresources, settings);
+    let service = "alpha 10.0.0.100 web\n";
+    assert_eq!(lease(service, "address_lease = \"auto\"\n"), [""; 0]);
+    assert_eq!(lease(service, "address_lease = 9\n"), [""; 0]);
+    let one = |haresources: &str, settings: &str, wanted: &str| {
+        let found = lease(haresources, settings);
+        assert_eq!(found.len(), 1, "{settings}: {found:#?}");
+        assert!(found[0].starts_with(wanted), "{settings}: {found:#?}");
+    };
+    let none = "WARN: /etc/ha.d/systole.toml: address_lease: service addresses get no lease: ";
+    let long =
+        format!("{none}a lease of 10 s does not fit keepalive 1000 ms and deadtime 10000 ms");
+    one(service, "address_lease = 10\n", &long);
+    let unguarded = format!("{none}address_guard is neither");
+    let settings = "address_lease = \"auto\"\naddress_guard = \"report\"\n";
+    one(service, settings, &unguarded);
+    let settings = "address_lease = \"auto\"\nnative_addresses = \"never\"\n";
+    let found = lease("alpha 10.0.0.100\n", settings);
+    let by_script = "10.0.0.100: its script handles it, so it gets no lease";
+    assert!(
+        found.iter().any(|line| line.contains(by_script)),
+        "{found:#?}"
+    );
+    // The first of its network on this host, with another address that would go with it.
+    let auto = "address_lease = \"auto\"\n";
+    let first = "WARN: /etc/ha.d/haresources:1: 10.0.0.1: the address is the first of its network /24 on this host, and \
+                 the kernel would remove 10.0.0.200";
+    one("alpha 10.0.0.1\n", auto, first);
+    assert_eq!(
+        lease("alpha 10.0.0.1 10.0.0.200\n", auto),
+        [""; 0],
+        "it goes too"
+    );
+    let mut promotes = Host::new(GOOD, "alpha 10.0.0.1\n", auto);
+    let path = "/proc/sys/net/ipv4/conf/all/promote_secondaries";
+    promotes.put(path.into(), "1\n", 0o644);
+    let loaded = promotes.load(Purpose::Check).expect("good");
+    assert_eq!(loud(&loaded.config.remarks), [""; 0]);
 }
 
 #[test]

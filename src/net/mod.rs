@@ -6,6 +6,7 @@ pub mod address_record;
 pub mod address_script;
 pub mod announce;
 pub mod frames;
+pub mod lease;
 pub mod names;
 pub mod netlink;
 pub mod news;

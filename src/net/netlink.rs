@@ -168,6 +168,18 @@ impl Netlink {
         within_time(request.execute()).await
     }
 
+    /// Changes the lifetime and the flags of an address. The kernel adds it if it is not there.
+    ///
+    /// # Errors
+    /// The kernel refuses or does not answer.
+    pub async fn replace(&self, message: AddressMessage) -> Result<(), NetlinkError> {
+        // The message's own index, address and prefix replace these.
+        let request = self.handle.address().add(0, IpAddr::from([0; 4]), 0);
+        let mut request = request.replace();
+        *request.message_mut() = message;
+        within_time(request.execute()).await
+    }
+
     /// Removes an address; refused with `EADDRNOTAVAIL` when it is not there.
     ///
     /// # Errors

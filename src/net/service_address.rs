@@ -11,18 +11,21 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use netlink_packet_route::address::AddressMessage;
 use thiserror::Error;
 use tokio::task::AbortHandle;
 use tracing::{debug, error, info, warn};
 
 use crate::net::address::AddressResource;
 use crate::net::announce::{self, Again, Announcer, Step, frame, schedule};
+use crate::net::lease::{self, Lessor};
 use crate::net::netlink::{self, Netlink, NetlinkError};
 use crate::net::own_addresses::Guard;
 use crate::net::placement::{
-    Assigned, Interface, PlaceError, Route, addition, carried, needs_routes, place, settled,
+    Assigned, Interface, Place, PlaceError, Route, addition, carried, needs_routes, place, settled,
 };
 
+mod adoption;
 mod conflict;
 mod presence;
 mod removal;
@@ -109,6 +112,8 @@ pub struct AddressManager {
     shared: Arc<Shared>,
     /// Protects the host's own addresses; without it every address is a service's.
     guard: Option<Arc<Guard>>,
+    /// Renews the lifetimes of addresses; without it they have none.
+    lessor: Option<Arc<dyn Lessor>>,
 }
 
 #[derive(Debug, Default)]
@@ -144,6 +149,13 @@ impl AddressManager {
             guard: Some(guard),
             ..Self::default()
         }
+    }
+
+    /// The same, but addresses are put up with a lifetime that `lessor` renews.
+    #[must_use]
+    pub fn leased(mut self, lessor: Option<Arc<dyn Lessor>>) -> Self {
+        self.lessor = lessor;
+        self
     }
 
     /// The guard of the host's own addresses.
@@ -196,6 +208,11 @@ impl AddressManager {
         let mut held = self.shared.netlink.lock().await;
         // A start that was still under way has begun one meanwhile.
         self.shared.silence(resource.address);
+        // From here on nothing renews it: the kernel would add again what it is told to renew.
+        if let Some(lessor) = &self.lessor {
+            let dropped = lessor.drops(resource.address).await;
+            dropped.map_err(|_| lease_goes_on(resource.address))?;
+        }
         let netlink = connected(held.take(), resource.address)?;
         let result = stop_with(&netlink, resource).await;
         keep(&mut held, netlink, &result);
@@ -357,10 +374,14 @@ impl AddressManager {
                 remove(netlink, failed, place.interface, &[]).await?;
             }
             assigned.retain(|it| !(on_place(it) && it.unusable));
-            let message = addition(resource, place, assigned);
+            let mut message = addition(resource, place, assigned);
+            let since = self.limit(&mut message, place, address, assigned);
             let added = netlink::assigned(message.clone());
             match netlink.add(message).await {
                 Ok(()) => {
+                    if let (Some(lessor), Some(added)) = (&self.lessor, &added) {
+                        lessor.holds(added, since);
+                    }
                     assigned.extend(added);
                     let (interface, prefix) = (&place.interface.name, place.prefix);
                     info!(%address, prefix, %interface, "address added");
@@ -385,6 +406,21 @@ impl AddressManager {
         info!(%address, interface = %interface.name, how, "address announced");
         self.announce(address, interface, None);
         Ok(outcome)
+    }
+
+    /// Gives an address that is about to be put up its lifetime. Returns when that begins, at the earliest.
+    fn limit(
+        &self,
+        message: &mut AddressMessage,
+        place: Place<'_>,
+        address: IpAddr,
+        assigned: &[Assigned],
+    ) -> Option<Duration> {
+        let lessor = self.lessor.as_ref()?;
+        let copy = (place.interface.index, address, place.prefix);
+        let leaves = lease::leaves_route(copy, assigned, &|other| lessor.has(other));
+        lease::limit(message, lessor.seconds(), leaves);
+        Some(lessor.clock())
     }
 
     /// Sends the first frame at once and leaves the others to a task. An address that cannot be
@@ -537,6 +573,15 @@ fn keep<T>(held: &mut Option<Netlink>, netlink: Netlink, result: &Result<T, Addr
         Err(error) => error.netlink().is_some_and(NetlinkError::breaks_connection),
     };
     *held = (!broken).then_some(netlink);
+}
+
+/// The kernel lets the renewals wait.
+const fn lease_goes_on(address: IpAddr) -> AddressError {
+    AddressError::Read {
+        address,
+        what: "addresses",
+        source: NetlinkError::TimedOut,
+    }
 }
 
 fn change(

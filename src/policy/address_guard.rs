@@ -13,6 +13,7 @@
 //! | looked: it is absent | try to put it back |
 //! | the same, a try is under way, or the next one is not due | nothing |
 //! | the same, `report` is set, its interface is down, or a script handles it and it was here before | WARN, once |
+//! | looked: it is absent because its lease ran out ([`lease`](super::lease)) | WARN and a decision, once; tried when it has been away for as long as the lease says |
 //! | looked: it is not held any more | it is forgotten |
 //! | put back | WARN and a decision, with who removed it; from the [`MANY`]th time in a minute CRIT as well |
 //! | put back more than [`TOO_MANY`] times in a minute | CRIT; its group counts as failed ([`AddressGuard::removed_again`]); if it is gone again it is put back after [`AGAIN`], then after twice that, [`LONGEST`] at most, with a CRIT each time |
@@ -86,6 +87,8 @@ pub enum Remover {
     },
     /// Nobody asked for it: the interface went down or away.
     Kernel,
+    /// The kernel, because no heartbeat has left this host while its lifetime lasted.
+    Lease,
     /// Not known. The programs on this host that manage addresses.
     Unknown {
         /// Their names.
@@ -103,6 +106,9 @@ impl fmt::Display for Remover {
             ),
             Self::Kernel => f.write_str(
                 "removed by the kernel: its interface went down or away, or ifconfig removed it",
+            ),
+            Self::Lease => f.write_str(
+                "its lease ran out: this node was stopped or hung, and no heartbeat left it",
             ),
             Self::Unknown { suspects } if suspects.is_empty() => {
                 f.write_str("it is not known what removed it")
@@ -139,6 +145,11 @@ pub enum Found {
     Absent {
         /// The interface where it belongs, if that is down.
         down: Option<String>,
+    },
+    /// It is not, because its lease ran out.
+    RanOut {
+        /// How long it must be away still: another node may have it.
+        wait: Duration,
     },
 }
 
@@ -203,6 +214,7 @@ enum Told {
     Down(String),
     Script,
     Report,
+    RanOut,
     Frozen,
     Taken(String),
     Failed(String),
@@ -251,7 +263,10 @@ impl Entry {
     /// When it may be tried again; `None`: no try waits for that, or news of the kernel come first.
     fn due(&self) -> Option<Monotonic> {
         // The thaw is no news of the kernel.
-        let waits = matches!(self.told, None | Some(Told::Taken(_) | Told::Frozen));
+        let waits = matches!(
+            self.told,
+            None | Some(Told::Taken(_) | Told::Frozen | Told::RanOut)
+        );
         self.not_before
             .filter(|_| self.absent && self.trying.is_none() && waits)
     }
@@ -321,10 +336,7 @@ impl AddressGuard {
     pub fn handle(&mut self, event: Event, now: Monotonic) -> Vec<Action> {
         match event {
             Event::Removed(address, remover) => {
-                self.removers.retain(|_, (at, _)| now.since(*at) < RECENT);
-                if self.removers.len() < MAX_REMOVERS {
-                    self.removers.insert(address, (now, remover));
-                }
+                self.remove_by(address, remover, now);
                 vec![Action::Look]
             }
             Event::Changed => vec![Action::Look],
@@ -354,6 +366,10 @@ impl AddressGuard {
             match found {
                 Found::Here { spot, up } => self.is_here(held, spot, up, now, &mut actions),
                 Found::Absent { down } => self.is_absent(held, native, down, now, &mut actions),
+                Found::RanOut { wait } => {
+                    self.has_run_out(&held, wait, now, &mut actions);
+                    self.is_absent(held, native, None, now, &mut actions);
+                }
             }
         }
         actions
@@ -395,6 +411,43 @@ impl AddressGuard {
                 format!("interface {interface} of address {address} of group {group} is down")
             };
             actions.push(Action::Say(Severity::Warn, text));
+        }
+    }
+
+    /// Before it counts as absent: it is said, and not tried before its time.
+    fn has_run_out(
+        &mut self,
+        held: &Held,
+        wait: Duration,
+        now: Monotonic,
+        actions: &mut Vec<Action>,
+    ) {
+        self.remove_by(held.1, Remover::Lease, now);
+        let entry = self.entries.entry(held.clone()).or_default();
+        let first = !entry.absent;
+        if first || entry.told == Some(Told::RanOut) {
+            entry.not_before = Some(now + wait);
+        }
+        if first && entry.tell(Told::RanOut) {
+            let (text, by) = (gone(held), Remover::Lease);
+            let seconds = wait.as_secs_f32();
+            let then = format!(
+                "it is put back in {seconds:.1} s or earlier, if its group is held and no other host has it then"
+            );
+            let then = match wait.is_zero() {
+                true => "it is put back if its group is held and no other host has it",
+                false => &then,
+            };
+            let cause = format!("{by}; {then}");
+            actions.push(Action::Say(Severity::Warn, format!("{text}: {cause}")));
+            actions.push(Action::Note(format!("misses it: {text}"), cause));
+        }
+    }
+
+    fn remove_by(&mut self, address: IpAddr, remover: Remover, now: Monotonic) {
+        self.removers.retain(|_, (at, _)| now.since(*at) < RECENT);
+        if self.removers.len() < MAX_REMOVERS {
+            self.removers.insert(address, (now, remover));
         }
     }
 

@@ -15,6 +15,7 @@ pub mod address_guard;
 pub mod fencing;
 pub mod ipfail;
 pub mod isolation;
+pub mod lease;
 pub mod monitor;
 pub mod standby;
 pub mod watchdog;

@@ -32,6 +32,7 @@ pub mod hearing;
 pub mod history;
 pub mod identity;
 pub mod keys;
+pub mod lease;
 pub mod limiter;
 pub mod link;
 pub mod links;

@@ -117,6 +117,7 @@ fn start(scripts: &Scripts, lines: &[&str]) -> Fixture {
         media: media(),
         fencing: None,
         watchdog: None,
+        lease: None,
     };
     let control_path = path.clone();
     let control = supervise(&Arbiter::current(), RestartPolicy::new("control"), |_| {

@@ -34,7 +34,7 @@ use actix::{
 use actix_rt::ArbiterHandle;
 use tracing::{Span, debug, info_span};
 
-use crate::actors::messages::{Received, Transmit, UpdateKeys};
+use crate::actors::messages::{Outgoing, Received, Transmit, UpdateKeys};
 use crate::actors::supervise::{RestartPolicy, supervise};
 use crate::actors::watchdog::Leaving;
 use crate::clients::control::MediumView;
@@ -380,7 +380,7 @@ impl MediumActor {
     }
 
     /// Sends on every line. Says with what error a socket failed for good.
-    fn send(&mut self, datagram: &[u8]) -> Option<io::Error> {
+    fn send(&mut self, outgoing: &Outgoing) -> Option<io::Error> {
         let State::Open { send, .. } = &mut self.state else {
             self.inlet.ledger.counters.closed += 1;
             return None;
@@ -389,7 +389,7 @@ impl MediumActor {
         let counters = &mut self.inlet.ledger.counters;
         let mut fatal = None;
         for (sender, errors) in send {
-            let outcome = sender.socket.send_to(datagram, sender.to);
+            let outcome = sender.socket.send_to(&outgoing.datagram, sender.to);
             if matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
                 counters.would_block += 1;
                 continue;
@@ -402,7 +402,7 @@ impl MediumActor {
             match outcome {
                 Ok(_) => {
                     counters.sent += 1;
-                    self.leaving.note();
+                    self.leaving.note(outgoing.is_heartbeat());
                 }
                 Err(error) => {
                     counters.send_errors += 1;
@@ -454,7 +454,7 @@ impl Handler<Transmit> for MediumActor {
     type Result = ();
 
     fn handle(&mut self, Transmit(outgoing): Transmit, ctx: &mut Self::Context) {
-        if let Some(error) = self.send(&outgoing.datagram) {
+        if let Some(error) = self.send(&outgoing) {
             self.lost(&error, ctx);
         }
     }

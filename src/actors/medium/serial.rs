@@ -118,6 +118,8 @@ pub struct SerialActor {
     outbox: Outbox,
     refused: Recipient<CannotGo>,
     leaving: Leaving,
+    /// A heartbeat was taken since something has left.
+    heartbeat: bool,
     /// Opened by somebody else, until `started` takes it.
     opened: Option<OpenPort>,
     deaf: bool,
@@ -163,6 +165,7 @@ impl SerialActor {
             outbox: Outbox::new(setup.plan.line),
             refused: setup.refused,
             leaving: setup.leaving,
+            heartbeat: false,
             plan: setup.plan,
             keys: setup.keys,
             clock: Clock::start(),
@@ -288,7 +291,7 @@ impl SerialActor {
             let held = port.holds();
             // It need not be empty: with much to send it never is.
             if self.outbox.has_left(held) {
-                self.leaving.note();
+                self.leaving.note(std::mem::take(&mut self.heartbeat));
             }
             let written = if held > self.outbox.may_hold() {
                 Ok(0)
@@ -419,7 +422,10 @@ impl Handler<Transmit> for SerialActor {
             return self.inlet.ledger.has_no_text(&error, now);
         }
         match self.outbox.push(&outgoing.message, text.freeze(), now) {
-            Queued::Waits => self.inlet.ledger.counters.sent += 1,
+            Queued::Waits => {
+                self.inlet.ledger.counters.sent += 1;
+                self.heartbeat |= outgoing.is_heartbeat();
+            }
             Queued::Twice | Queued::AskedAgain => {}
             Queued::NoRoom => self.inlet.ledger.counters.too_slow += 1,
             Queued::TooLong => {

@@ -96,6 +96,7 @@ impl RootActor {
         if self.restart == Restart::Announced {
             self.membership.do_send(CancelRestart);
             self.keep_watchdog();
+            self.keep_lease();
         }
         if self.restart != Restart::No {
             error!("the restart is given up after a fault of our own: ask for it again");
@@ -132,8 +133,9 @@ impl RootActor {
                 root.held.with(|held| held.settled(&duty, &left, &came));
                 let drained = root.drain_serial_lines(false);
                 let handed_on = root.hand_watchdog_on();
+                let parted = root.part_from_lease();
                 let left = async move {
-                    tokio::join!(tokio::time::sleep(LEAVE), drained, handed_on);
+                    tokio::join!(tokio::time::sleep(LEAVE), drained, handed_on, parted);
                 };
                 ctx.spawn(left.into_actor(root).map(|(), root, ctx| root.seal(ctx)));
             }
@@ -173,6 +175,7 @@ impl RootActor {
         self.groups.do_send(Unseal);
         self.membership.do_send(CancelRestart);
         self.keep_watchdog();
+        self.keep_lease();
         ctx.run_later(AGAIN, |root, ctx| root.try_restart(ctx, false));
     }
 
@@ -200,6 +203,7 @@ impl RootActor {
         self.groups.do_send(Unseal);
         self.membership.do_send(CancelRestart);
         self.keep_watchdog();
+        self.keep_lease();
         self.no_restart();
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::earlier_children::EarlierChildren;
+use super::lease;
 use super::media::Media;
 use super::signals::Signals;
 use super::start::Parts;
@@ -336,6 +337,10 @@ fn live(
             Ok(serials) => serials,
             Err(error) => return Err(fail(&log, &error)),
         };
+        let lease = (!only_releases)
+            .then(|| lease::start(&config, realtime))
+            .flatten();
+        let addresses = lease::leased(addresses, lease.as_ref());
         // Last: from here on the node begins, and feeds it.
         let begins = resume.is_none();
         let watchdog = match watchdog::prepare(&config, armed, begins, realtime).await {
@@ -367,6 +372,7 @@ fn live(
             seed: prepared.seed,
             generation_file: prepared.generation_file,
             addresses,
+            lease,
             running: prepared.running,
             signals,
             earlier_children,

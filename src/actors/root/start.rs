@@ -14,7 +14,7 @@ use super::restart::Restart;
 use super::run::Ended;
 use super::signals::Signals;
 use super::successor::Successor;
-use super::{ClientsAsked, RootActor, heartbeat_watch, unread, watchdog};
+use super::{ClientsAsked, RootActor, heartbeat_watch, lease, unread, watchdog};
 use crate::actors::address_guard::{AddressGuardActor, GuardTargets};
 use crate::actors::clients::{ClientsActor, ClientsSetup};
 use crate::actors::control::{ControlActor, ControlTargets, FencingAsked, MediumTarget};
@@ -25,6 +25,7 @@ use crate::actors::guardian::{GuardianActor, go_without};
 use crate::actors::hooks::{HookContext, HooksActor};
 use crate::actors::interest::Interest;
 use crate::actors::ipfail;
+use crate::actors::lease::LeaseThread;
 use crate::actors::medium::serial::{self, OpenPort, SerialActor, SerialPlan, SerialSetup};
 use crate::actors::medium::{self, LastHeard, MediumActor, MediumPlan, MediumSetup, OpenMedium};
 use crate::actors::membership::{self, MembershipSetup, Outlets};
@@ -85,6 +86,7 @@ pub(super) struct Parts {
     pub(super) seed: u64,
     pub(super) generation_file: GenerationFile,
     pub(super) addresses: AddressManager,
+    pub(super) lease: Option<LeaseThread>,
     pub(super) running: RunningIdentity,
     pub(super) signals: Signals,
     pub(super) earlier_children: EarlierChildren,
@@ -116,6 +118,7 @@ impl RootActor {
             seed,
             generation_file,
             addresses,
+            lease,
             running: identity_now,
             signals,
             earlier_children,
@@ -166,6 +169,9 @@ impl RootActor {
         });
         let membership = not_started.addr();
         let manager = addresses.clone();
+        if !only_releases {
+            lease::adopt(&manager, &config, resume.as_ref(), ctx);
+        }
         let mut context = GroupContext::of(&config, &paths, log.debug(), Arc::new(addresses));
         context.unfinished = unfinished;
         context.shim = guarded.then(|| PathBuf::from(OWN_IMAGE));
@@ -213,7 +219,8 @@ impl RootActor {
         let client_socket = supervise(&here, RestartPolicy::new("client socket"), move |_| {
             ClientsActor::new(client_socket)
         });
-        let leaving = Leaving::default();
+        let bell = lease.as_ref().map(LeaseThread::bell);
+        let leaving = Leaving::ringing(bell);
         let watchdog = watchdog.map(|prepared| watchdog::start(prepared, &config, &leaving));
         let (device, watchdog) = watchdog.unzip();
         let setup = MembershipSetup {
@@ -301,6 +308,7 @@ impl RootActor {
                 decisions: membership.clone().recipient(),
                 absent: membership.clone().recipient(),
                 links: membership.clone().recipient(),
+                lease: lease.clone(),
             };
             let reports = config.settings.address_guard == AddressGuard::Report;
             let probes = config.settings.address_probe;
@@ -308,6 +316,9 @@ impl RootActor {
                 AddressGuardActor::new(manager, targets, reports, probes)
             })
         });
+        if let (Some(lease), Some(guard)) = (&lease, &guard) {
+            lease.tells(guard.clone().recipient());
+        }
         let died = own.downgrade().recipient();
         let clients = Clients::new(&config, &paths, log.debug(), &accounts, &died);
         let (path, injected) = (paths.fifo(), membership.clone().recipient());
@@ -342,6 +353,7 @@ impl RootActor {
                 waiting: membership.clone().recipient(),
             }),
             watchdog: device.zip(watchdog.clone().map(Addr::recipient)),
+            lease: lease.clone(),
         };
         let path = paths.control();
         let control = supervise(&here, RestartPolicy::new("control"), move |_| {
@@ -390,6 +402,7 @@ impl RootActor {
             serials,
             pings,
             watchdog,
+            lease,
             clients,
             clients_asked: ClientsAsked::default(),
             stopping: false,

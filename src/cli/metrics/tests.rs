@@ -3,7 +3,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::*;
-use crate::clients::control::{GroupCounts, MediumCounts, MediumView, Receives};
+use crate::clients::control::{GroupCounts, LeaseReport, MediumCounts, MediumView, Receives};
 
 fn view() -> View {
     let peer = |name: &str, status: &str| PeerReport {
@@ -48,6 +48,11 @@ fn view() -> View {
         }],
         fencing: None,
         watchdog: None,
+        lease: Some(LeaseReport {
+            seconds: 2,
+            renewed: vec!["10.0.0.1".to_owned()],
+            ..LeaseReport::default()
+        }),
     }
 }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::clients::control::{
-    DecisionReport, FenceDeviceReport, FenceReport, FenceWait, FencesReport,
+    DecisionReport, FenceDeviceReport, FenceReport, FenceWait, FencesReport, LeaseReport,
 };
 
 /// Local midday of some day, so that a few hours are of the same day everywhere.
@@ -92,6 +92,7 @@ fn healthy() -> View {
         media: vec![medium("eth0", "bcast"), medium("eth1", "ucast")],
         fencing: None,
         watchdog: None,
+        lease: None,
     }
 }
 
@@ -416,6 +417,33 @@ fn fencing_and_the_watchdog_are_shown_where_they_are() {
         "WATCHDOG  /dev/watchdog: CRIT: cannot be opened: no such file"
     );
     assert!(shown(&view).contains("CRITICAL: watchdog: cannot be opened"));
+}
+
+#[test]
+fn the_lease_is_one_line() {
+    let mut view = healthy();
+    let mut lease = LeaseReport {
+        seconds: 2,
+        renewed: vec!["10.0.0.1".to_owned(), "fd00::1".to_owned()],
+        ..LeaseReport::default()
+    };
+    let last = |view: &View| {
+        let text = shown(view);
+        let mut lines = text.lines();
+        lines.find(|it| it.starts_with("LEASE")).unwrap().to_owned()
+    };
+    view.lease = Some(lease.clone());
+    assert_eq!(last(&view), "LEASE  2 s; 10.0.0.1, fd00::1: renewed");
+    assert!(shown(&view).starts_with("OK"));
+    lease.renewed.clear();
+    lease.ran_out = vec!["10.0.0.1".to_owned()];
+    lease.without = vec!["fd00::1".to_owned()];
+    view.lease = Some(lease);
+    assert_eq!(
+        last(&view),
+        "LEASE  2 s; 10.0.0.1: RAN OUT; fd00::1: NO LEASE: systole doctor"
+    );
+    assert!(shown(&view).contains("WARNING: fd00::1 has no lease: systole doctor"));
 }
 
 #[test]

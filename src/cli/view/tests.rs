@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::*;
 use crate::cli::check;
 use crate::clients::control::{
-    FenceDeviceReport, FenceReport, FenceWait, FencesReport, GroupAnswer, GroupView, MediumCounts,
-    MediumView, MonitorState, PeerReport, Receives, StandbyView, View, WatchdogReport,
+    FenceDeviceReport, FenceReport, FenceWait, FencesReport, GroupAnswer, GroupView, LeaseReport,
+    MediumCounts, MediumView, MonitorState, PeerReport, Receives, StandbyView, View,
+    WatchdogReport,
 };
 use crate::doctor::{Finding, Level, Report};
 use crate::foresight::{Forecast, Outcome, Step};
@@ -169,6 +170,7 @@ fn view() -> View {
             interval_s: None,
             trouble: None,
         }),
+        lease: Some(LeaseReport::default()),
     }
 }
 

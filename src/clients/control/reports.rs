@@ -88,6 +88,9 @@ pub struct View {
     /// Absent where ha.cf names no watchdog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<WatchdogReport>,
+    /// Absent where addresses have no lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseReport>,
 }
 
 /// One medium between nodes.
@@ -292,6 +295,21 @@ pub struct WatchdogReport {
     /// Why it does not watch over this node, or is about to restart the machine.
     #[serde(default)]
     pub trouble: Option<String>,
+}
+
+/// The lifetimes of service addresses, which only a node whose heartbeats leave renews.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LeaseReport {
+    /// The lifetime.
+    pub seconds: u32,
+    /// The addresses that are renewed.
+    pub renewed: Vec<String>,
+    /// Addresses that are here and have no lifetime, because the kernel would remove others together with them.
+    #[serde(default)]
+    pub without: Vec<String>,
+    /// Addresses that are gone because their lifetime ended.
+    #[serde(default)]
+    pub ran_out: Vec<String>,
 }
 
 /// What membership knows.

@@ -67,14 +67,48 @@ impl AddressManager {
         let netlink = connected(held.take(), first.address)?;
         let result = look(&netlink, resources).await;
         keep(&mut held, netlink, &result);
-        result
+        let found = result?.into_iter();
+        Ok(found.map(|(presence, _)| presence).collect())
+    }
+
+    /// The same for addresses of groups that run here. Those that the daemon handles get a lease, where addresses
+    /// have one. `native`: which these are, in step with them.
+    ///
+    /// # Errors
+    /// The kernel does not answer: nothing is known.
+    pub async fn presence_of_held(
+        &self,
+        resources: &[AddressResource],
+        native: &[bool],
+    ) -> Result<Vec<Presence>, AddressError> {
+        let Some(first) = resources.first() else {
+            return Ok(Vec::new());
+        };
+        let mut held = self.shared.netlink.lock().await;
+        let netlink = connected(held.take(), first.address)?;
+        let result = look(&netlink, resources).await;
+        keep(&mut held, netlink, &result);
+        let found = result?;
+        // With the connection in hand: whoever removes an address waits for it, and ends the lease then.
+        if let Some(lessor) = &self.lessor {
+            for ((_, copy), native) in found.iter().zip(native) {
+                if let Some(copy) = copy
+                    .as_ref()
+                    .filter(|it| *native && !lessor.has(it.address))
+                {
+                    lessor.holds(copy, None);
+                }
+            }
+        }
+        drop(held);
+        Ok(found.into_iter().map(|(presence, _)| presence).collect())
     }
 }
 
 async fn look(
     netlink: &Netlink,
     resources: &[AddressResource],
-) -> Result<Vec<Presence>, AddressError> {
+) -> Result<Vec<(Presence, Option<Assigned>)>, AddressError> {
     let assigned = super::conflict::assigned_like(netlink, resources).await?;
     let mut interfaces: Option<Vec<Interface>> = None;
     let mut found = Vec::with_capacity(resources.len());
@@ -93,11 +127,12 @@ async fn look(
         let interfaces: &[Interface] = interfaces.as_deref().unwrap_or_default();
         let here = |it: &Assigned| {
             let interface = interfaces.iter().find(|known| known.index == it.index)?;
-            Some(Presence::Here {
+            let here = Presence::Here {
                 interface: interface.name.clone(),
                 prefix: it.prefix,
                 up: interface.up && interface.carrier,
-            })
+            };
+            Some((here, Some(it.clone())))
         };
         if let Some(here) = carried(resource, interfaces, &assigned).and_then(here) {
             found.push(here);
@@ -111,12 +146,13 @@ async fn look(
         let settled = settled(resource, interfaces, &routes);
         let here = carried(&settled, interfaces, &assigned).and_then(here);
         found.push(here.unwrap_or_else(|| {
-            Presence::Absent {
+            let absent = Presence::Absent {
                 down: place(resource, interfaces, &routes)
                     .ok()
                     .filter(|place| !place.interface.up)
                     .map(|place| place.interface.name.clone()),
-            }
+            };
+            (absent, None)
         }));
     }
     Ok(found)

@@ -108,6 +108,52 @@ fn what_is_gone_is_put_back_once_and_told_once_with_who_removed_it() {
     assert_eq!(guard.absent().count(), 0);
 }
 
+const fn ran_out(wait_ms: u64) -> Found {
+    Found::RanOut {
+        wait: Duration::from_millis(wait_ms),
+    }
+}
+
+#[test]
+fn what_ran_out_is_told_once_and_not_tried_before_its_time() {
+    let mut guard = settled(false);
+    guard.handle(Event::Removed(held().1, Remover::Kernel), at(1));
+    let actions = look(&mut guard, ran_out(3000), 2);
+    let text = "address 10.0.0.1 of group a is gone: its lease ran out: this node was stopped or hung, and no heartbeat \
+                left it; it is put back in 3.0 s or earlier, if its group is held and no other host has it then";
+    assert_eq!(said(&actions), [(Severity::Warn, text)]);
+    assert_eq!(guard.next_try(at(2)), Some(at(3002)));
+    // More is known once a heartbeat has left.
+    assert_eq!(look(&mut guard, ran_out(2000), 10), []);
+    assert_eq!(guard.next_try(at(10)), Some(at(2010)));
+    assert_eq!(look(&mut guard, ran_out(10), 2000), []);
+    assert_eq!(look(&mut guard, ran_out(0), 2010), try_it());
+    let actions = tried(&mut guard, Tried::Taken("there".into()), 2060);
+    assert_eq!(severities(&actions), [Severity::Crit]);
+    assert_eq!(
+        look(&mut guard, ran_out(0), 2100),
+        [],
+        "another host has it"
+    );
+    assert_eq!(look(&mut guard, ran_out(0), 7060), try_it());
+    let actions = tried(&mut guard, Tried::PutBack, 7100);
+    let text = "address 10.0.0.1 of group a was gone and is put back: its lease ran out: this node was stopped or hung, and \
+                no heartbeat left it";
+    assert_eq!(said(&actions), [(Severity::Warn, text)]);
+    // Before anybody could take it.
+    let mut guard = settled(false);
+    let actions = look(&mut guard, ran_out(0), 1);
+    assert_eq!(said(&actions).len(), 1);
+    assert_eq!(actions.last(), try_it().first());
+    tried(&mut guard, Tried::NotNeeded, 2);
+    assert_eq!(
+        guard.handle(Event::Looked(Vec::new()), at(2000)),
+        [],
+        "not held"
+    );
+    assert_eq!(guard.absent().count(), 0);
+}
+
 /// A guard whose address was put back 31 times, once a second.
 fn failed() -> AddressGuard {
     let mut guard = settled(false);
