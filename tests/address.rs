@@ -16,6 +16,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use systole::actors::lease::LeaseThread;
+use systole::actors::threads::Realtime;
 use systole::config::types::MediumConfig;
 use systole::net::address::{AddressResource, ScriptFile, parse_word};
 use systole::net::address_record::AddressRecord;
@@ -762,4 +764,164 @@ fn neighbours_in_a_group_are_started_after_one_look() {
             }
         },
     );
+}
+
+/// Heartbeats that leave, every tenth of a second, while this lives.
+struct Heartbeats(Arc<std::sync::atomic::AtomicBool>);
+
+impl Heartbeats {
+    fn begin(lease: &LeaseThread) -> Self {
+        let goes_on = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let (bell, told) = (lease.bell(), Arc::clone(&goes_on));
+        std::thread::spawn(move || {
+            while told.load(std::sync::atomic::Ordering::Relaxed) {
+                bell.heartbeat_left();
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        Self(goes_on)
+    }
+}
+
+impl Drop for Heartbeats {
+    fn drop(&mut self) {
+        self.0.store(false, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+fn leased(seconds: u32) -> (LeaseThread, AddressManager) {
+    let realtime = Realtime {
+        enabled: false,
+        priority: None,
+        memreserve_kb: 0,
+    };
+    let lease = LeaseThread::start(realtime, seconds, Duration::from_secs(2)).unwrap();
+    let manager = AddressManager::new().leased(Some(Arc::new(lease.clone())));
+    (lease, manager)
+}
+
+/// Whether an address is here with a lifetime that ends.
+fn ends(address: &str) -> bool {
+    let all = run("ip -o addr show");
+    let wanted = format!(" {address}/");
+    let mut lines = all.lines().filter(|line| line.contains(&wanted));
+    lines.any(|line| !line.contains("valid_lft forever"))
+}
+
+async fn seconds(seconds: f32) {
+    tokio::time::sleep(Duration::from_secs_f32(seconds)).await;
+}
+
+const LEASED: [(&str, &str); 3] = [
+    ("10.77.0.100", "10.77.0.100"),
+    ("IPv6addr::fd77::100/64/eth0", "fd77::100"),
+    ("IPaddr2::10.79.0.1/24/eth0", "10.79.0.1"),
+];
+
+#[test]
+#[ignore = "needs root: run by scripts/test"]
+fn an_address_with_a_lease_stays_while_heartbeats_leave_and_nothing_else_goes_with_it() {
+    let name = "an_address_with_a_lease_stays_while_heartbeats_leave_and_nothing_else_goes_with_it";
+    on_a_network(name, || async {
+        run("sysctl -qw net.ipv4.conf.all.promote_secondaries=0");
+        run("sysctl -qw net.ipv4.conf.eth0.promote_secondaries=0");
+        let (lease, manager) = leased(1);
+        let beats = Heartbeats::begin(&lease);
+        let route = run("ip -6 route show fd77::/64");
+        for (word, _) in LEASED {
+            started(&manager, word).await;
+        }
+        for _ in 0..50 {
+            seconds(0.05).await;
+            for (_, address) in LEASED {
+                assert!(ends(address), "{address}");
+            }
+        }
+        let label = "eth0 10.77.0.100/24 brd 10.77.0.255 scope global secondary dynamic eth0:0";
+        assert_eq!(shown("10.77.0.100"), [label]);
+        assert_eq!(run("ip -6 route show fd77::/64"), route, "the host's own");
+        // It would go with the first of its network.
+        run("ip addr add 10.79.0.9/24 dev eth0");
+        seconds(1.2).await;
+        assert!(!ends("10.79.0.1") && ends("10.77.0.100"));
+        let report = lease.report().await.unwrap();
+        assert_eq!(report.renewed, ["10.77.0.100", "fd77::100"]);
+        assert_eq!(report.without, ["10.79.0.1"]);
+        // What somebody removes does not come back by a renewal.
+        run("ip addr del 10.77.0.100/24 dev eth0");
+        seconds(1.2).await;
+        assert!(shown("10.77.0.100").is_empty());
+        let here: IpAddr = "10.77.0.100".parse().unwrap();
+        assert!(lease.ran_out(vec![here]).await.unwrap().is_empty());
+        started(&manager, "10.77.0.100").await;
+        seconds(1.5).await;
+        assert!(ends("10.77.0.100"));
+        drop(beats);
+        seconds(1.6).await;
+        assert!(shown("10.77.0.100").is_empty() && shown("fd77::100").is_empty());
+        for stays in ["10.77.0.1", "fd77::1", "10.79.0.1", "10.79.0.9"] {
+            assert_eq!(shown(stays).len(), 1, "{stays}");
+        }
+        run("sysctl -qw net.ipv6.route.flush=1");
+        assert_eq!(run("ip -6 route show fd77::/64"), route, "the host's own");
+        let _beats = Heartbeats::begin(&lease);
+        seconds(0.5).await;
+        assert!(shown("10.77.0.100").is_empty(), "a renewal put it back");
+        assert_eq!(lease.ran_out(vec![here]).await.unwrap().len(), 1);
+        started(&manager, "10.77.0.100").await;
+        for _ in 0..20 {
+            started_or_running(&manager, "10.77.0.100").await;
+            seconds(0.02).await;
+            stopped(&manager, "10.77.0.100").await;
+            assert!(shown("10.77.0.100").is_empty(), "a renewal put it back");
+        }
+        seconds(0.6).await;
+        assert!(shown("10.77.0.100").is_empty(), "a renewal put it back");
+    });
+}
+
+async fn started_or_running(manager: &AddressManager, word: &str) {
+    manager.start(&resource(word)).await.unwrap();
+}
+
+#[test]
+#[ignore = "needs root: run by scripts/test"]
+fn a_process_takes_the_leases_of_the_one_before_over_or_ends_them() {
+    let name = "a_process_takes_the_leases_of_the_one_before_over_or_ends_them";
+    on_a_network(name, || async {
+        let resources = LEASED.map(|(word, _)| resource(word));
+        let (before, manager) = leased(1);
+        for (word, _) in LEASED {
+            started(&manager, word).await;
+        }
+        // As long as the others wait while the process replaces itself.
+        before.part(Some(Duration::from_secs(30))).await;
+        seconds(1.6).await;
+        let (after, manager) = leased(1);
+        manager.adopt(&resources).await.unwrap();
+        let beats = Heartbeats::begin(&after);
+        seconds(1.5).await;
+        for (_, address) in LEASED {
+            assert!(ends(address), "{address}");
+        }
+        // By a program that knows of no lease.
+        after.part(None).await;
+        drop(beats);
+        seconds(1.6).await;
+        for (_, address) in LEASED {
+            assert!(!shown(address).is_empty() && !ends(address), "{address}");
+        }
+        // It was not replaced.
+        after.stay();
+        let beats = Heartbeats::begin(&after);
+        seconds(0.4).await;
+        assert!(LEASED.iter().all(|(_, address)| ends(address)));
+        drop(beats);
+        // The setting was turned off.
+        AddressManager::new().adopt(&resources).await.unwrap();
+        seconds(1.6).await;
+        for (_, address) in LEASED {
+            assert!(!shown(address).is_empty() && !ends(address), "{address}");
+        }
+    });
 }

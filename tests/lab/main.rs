@@ -40,6 +40,7 @@ mod ipv6;
 mod isolation;
 mod keys;
 mod large;
+mod lease;
 mod leaving;
 mod load;
 mod logd;
