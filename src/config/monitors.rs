@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -366,10 +366,11 @@ fn script_of(word: &str) -> &str {
     word.split("::").next().unwrap_or(word)
 }
 
-/// Whether a word is an address, which the address guard watches.
+/// Whether a word is an address, which the address guard watches. One of IPv6 needs its script: `db::a` is a script
+/// with an argument, as in legacy.
 fn is_address(word: &str) -> bool {
     let bare = word.split('/').next().unwrap_or(word);
-    bare.parse::<IpAddr>().is_ok() || ADDRESS_SCRIPTS.contains(&script_of(word))
+    bare.parse::<Ipv4Addr>().is_ok() || ADDRESS_SCRIPTS.contains(&script_of(word))
 }
 
 impl MonitorSettings {
@@ -586,6 +587,46 @@ mod tests {
         ] {
             let error = read(text).unwrap_err();
             assert!(error.starts_with(place), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_mark_is_of_what_the_blocks_mean() {
+        let resources = ["10.0.0.1", "web", "db::a"].map(str::to_owned).to_vec();
+        let groups = [ResourceGroup {
+            key: GroupKey::new("10.0.0.1"),
+            owner: NodeName::new("alpha").unwrap(),
+            resources,
+        }];
+        let of = |text: &str| mark(&read(text).unwrap(), &groups);
+        let web = "[[monitor]]\nresource = \"web\"\n";
+        let db = "[[monitor]]\nresource = \"db\"\n";
+        // Not an IPv6 address.
+        assert_eq!(
+            read(db).unwrap()[0].find(&groups),
+            Ok((&groups[0], "db::a"))
+        );
+        let both = of(&format!("{web}{db}"));
+        assert_eq!(both, of(&format!("{db}{web}")), "the order");
+        assert_eq!(both, of(&format!("{web}{}", db.replace("db", "db::a"))));
+        assert_eq!(
+            both,
+            of(&format!("{web}interval_s = 10\n{db}")),
+            "a default"
+        );
+        let other = [
+            web.to_owned(),
+            format!("{web}check = \"tcp:10.0.0.1:80\"\n{db}"),
+            format!("{web}timeout_s = 9\n{db}"),
+            format!("{web}interval_s = 9\n{db}"),
+            format!("{web}failures = 9\n{db}"),
+            format!("{web}restarts = 9\n{db}"),
+            format!("{web}restart_window_s = 99\n{db}"),
+            format!("{web}then = \"stay\"\n{db}"),
+            String::new(),
+        ];
+        for (place, it) in other.iter().enumerate() {
+            assert_ne!(of(it), both, "{place}: {:?}", read(it));
         }
     }
 
