@@ -243,13 +243,11 @@ impl ResourceGroupActor {
         let (off, call_off) = watch::channel(false);
         let (answer, answered) = oneshot::channel();
         let (ends, ended) = oneshot::channel();
-        let begun = self.clock.clone();
         // It goes on to its end when an order comes: who ends a program has to wait for it.
         actix_rt::spawn(async move {
             let checked = run.check(&of.word, &of.check, of.limit, &call_off).await;
             let _ = ends.send(());
-            let took = begun.now().instant.since(now);
-            let _ = answer.send(in_time(checked, took, &setup).await);
+            let _ = answer.send(in_time(checked, of.limit, &setup).await);
         });
         let task = ctx.spawn(answered.into_actor(self).map(move |answer, act, ctx| {
             if let Some(watching) = &mut act.watching {
@@ -272,8 +270,9 @@ impl ResourceGroupActor {
     }
 }
 
-/// The answer, if it did not come in time: by how late this node was itself.
-async fn in_time(checked: Checked, took: Duration, setup: &Watched) -> Answer {
+/// The answer, if it did not come in time: by how late this node was itself since the check had its turn. `limit`: what
+/// it took, but for the moment that it takes to end it.
+async fn in_time(checked: Checked, limit: Duration, setup: &Watched) -> Answer {
     let words = match checked {
         Checked::Answered(answer) => return answer,
         Checked::Late(words) => words,
@@ -281,7 +280,7 @@ async fn in_time(checked: Checked, took: Duration, setup: &Watched) -> Answer {
     let looked = tokio::task::spawn_blocking(pressure::highest);
     let pressure = timeout(LOOK_PATIENCE, looked).await;
     let seen = Lateness {
-        beat: setup.beats.latest_within(took),
+        beat: setup.beats.latest_within(limit.saturating_add(CHECK_ENDS)),
         limit: setup.late,
         pressure: pressure.ok().and_then(Result::ok).flatten(),
     };
@@ -351,7 +350,6 @@ impl Handler<CheckNow> for ResourceGroupActor {
         let setup = watching.setup.clone();
         let before = self.end_check(ctx);
         let run = self.group_run();
-        let clock = self.clock.clone();
         let (off, call_off) = watch::channel(false);
         let (answer, answered) = oneshot::channel();
         let (ends, ended) = oneshot::channel();
@@ -362,10 +360,8 @@ impl Handler<CheckNow> for ResourceGroupActor {
                 if *call_off.borrow() {
                     break;
                 }
-                let begun = clock.now().instant;
                 let checked = run.check(&of.word, &of.check, of.limit, &call_off).await;
-                let took = clock.now().instant.since(begun);
-                let answer = in_time(checked, took, &setup).await;
+                let answer = in_time(checked, of.limit, &setup).await;
                 answers.push((of.word.clone(), of.check.to_string(), answer));
             }
             let _ = ends.send(());

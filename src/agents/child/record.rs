@@ -292,7 +292,9 @@ fn script_without_its_shim(path: &Path) -> Option<Pid> {
 }
 
 async fn wait_for(path: &Path, pid: u32, limit: Duration, kill_after: Duration) {
-    if !limit.is_zero() {
+    if limit.is_zero() {
+        warn!(pid, "a program of an earlier daemon still runs: ending it");
+    } else {
         info!(
             pid,
             "a script of an earlier daemon still runs: waiting for its end"
@@ -305,10 +307,12 @@ async fn wait_for(path: &Path, pid: u32, limit: Duration, kill_after: Duration) 
     };
     let group = Pid::from_raw(i32::try_from(pid).unwrap_or(0));
     if timeout(limit, end()).await.is_err() && group.as_raw() > 0 {
-        warn!(
-            pid,
-            "a script of an earlier daemon runs too long: terminating it"
-        );
+        if !limit.is_zero() {
+            warn!(
+                pid,
+                "a script of an earlier daemon runs too long: terminating it"
+            );
+        }
         signal(group, Signal::SIGTERM);
         let mut groups = super::groups_of_children(group).await;
         groups.iter().for_each(|it| signal(*it, Signal::SIGTERM));
