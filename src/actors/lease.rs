@@ -90,6 +90,7 @@ impl Bell {
 #[derive(Debug)]
 enum Command {
     Holds(AddressCopy, Option<Monotonic>),
+    Misses(IpAddr),
     Drops(IpAddr, oneshot::Sender<()>),
     RanOut(Vec<IpAddr>, oneshot::Sender<BTreeMap<IpAddr, Duration>>),
     Report(oneshot::Sender<LeaseReport>),
@@ -233,6 +234,10 @@ impl Lessor for LeaseThread {
         ));
     }
 
+    fn misses(&self, address: IpAddr) {
+        self.tell(Command::Misses(address));
+    }
+
     fn drops(&self, address: IpAddr) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + '_>> {
         self.leased().remove(&address);
         let (reply, answer) = oneshot::channel();
@@ -283,6 +288,7 @@ impl Work {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Holds(copy, since) => self.step(Event::Holds { copy, since }),
+            Command::Misses(address) => self.step(Event::Missing(address)),
             Command::Drops(address, reply) => {
                 self.step(Event::Drops(address));
                 let _ = reply.send(());

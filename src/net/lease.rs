@@ -55,6 +55,8 @@ pub trait Lessor: fmt::Debug + Send + Sync {
     fn clock(&self) -> std::time::Duration;
     /// It is there, and is renewed from now on. `since`: see [`clock`](Self::clock); `None`: it was found.
     fn holds(&self, found: &Assigned, since: Option<std::time::Duration>);
+    /// It is to be here, put up by an earlier process, and is not.
+    fn misses(&self, address: IpAddr);
     /// It is about to be removed. Ready when nothing renews it any more.
     ///
     /// # Errors

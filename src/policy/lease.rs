@@ -12,6 +12,7 @@
 //! | Comes | Then |
 //! |---|---|
 //! | an address is put up with a lifetime, or was found where it is to be | it is held, and renewed with the next heartbeat |
+//! | a process begins, and an address that an earlier one has put up is not there | its lease ran out, for a dead time |
 //! | it is about to be removed | it is no longer held; nothing renews it from then on |
 //! | a heartbeat left at most [`FRESH`] ago, and the last renewal is a third of the lifetime (at most a second) ago | look at what the kernel has |
 //! | a heartbeat left longer ago, nothing is held, or a renewal is not due | nothing |
@@ -77,6 +78,8 @@ pub enum Event {
         /// When its lifetime began, at the earliest.
         since: Option<Monotonic>,
     },
+    /// It is to be here, put up by an earlier process, and is not.
+    Missing(IpAddr),
     /// All copies of this address are about to be removed.
     Drops(IpAddr),
     /// An own heartbeat was handed to a medium then.
@@ -201,6 +204,7 @@ impl Lease {
     pub fn handle(&mut self, event: Event, now: Monotonic) -> Vec<Action> {
         match event {
             Event::Holds { copy, since } => self.holds(copy, since),
+            Event::Missing(address) => self.misses(address, now),
             Event::Drops(address) => self.held.retain(|copy, _| copy.address != address),
             Event::Beat(at) => {
                 let due = self.next_due().is_some_and(|due| due <= now);
@@ -266,8 +270,22 @@ impl Lease {
             // What somebody saw may be older than what is known here.
             return;
         }
+        // Where it was when its lease ran out is of no interest any more.
+        self.held.retain(|other, entry| {
+            other.address != copy.address || !matches!(entry.state, State::RanOut(_))
+        });
         self.held.insert(copy, Entry { state, since });
         self.renewed = None;
+    }
+
+    fn misses(&mut self, address: IpAddr, now: Monotonic) {
+        let state = State::RanOut(now + self.deadtime);
+        let nowhere = AddressCopy {
+            index: 0,
+            address,
+            prefix: 0,
+        };
+        self.held.insert(nowhere, Entry { state, since: None });
     }
 
     fn looked(&mut self, began: Monotonic, there: &[There]) -> Vec<Action> {

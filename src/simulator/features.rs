@@ -53,6 +53,8 @@ pub struct Features {
     /// Somebody removes addresses, and interfaces go down. 1: a group goes to a node that tells that it can serve
     /// it; 2: to any. 0: nothing of this.
     pub guard: u64,
+    /// Addresses have a lifetime that only a node whose heartbeats leave renews. Only with `guard`.
+    pub lease: bool,
     /// Services die alone, and their checks lie; each of our nodes has the real monitors.
     pub monitors: bool,
     /// How the fencing devices behave.
@@ -83,6 +85,7 @@ impl Features {
             ipfail: plan.gate && has("ipfail", 50),
             mute: pure && has("mute", 25),
             guard: guard(&mut stream(kind, seed, "guard"), kind),
+            lease: guard(&mut stream(kind, seed, "guard"), kind) > 0 && has("lease", 60),
             monitors: kind != Kind::Single
                 && plan.failback != AutoFailback::Legacy
                 && has("steps", 30)
@@ -139,6 +142,7 @@ impl Features {
             "ipfail" => self.ipfail = value == "yes",
             "mute" => self.mute = value == "yes",
             "guard" => self.guard = value.parse().ok().filter(|it| *it <= 2)?,
+            "lease" => self.lease = value == "yes",
             "monitors" => self.monitors = value == "yes",
             "device" => self.device = Some(Device::parse(value)?),
             "drift" => {
@@ -381,6 +385,9 @@ impl fmt::Display for Features {
         }
         if self.guard > 0 {
             write!(f, " guard={}", self.guard)?;
+        }
+        if self.lease {
+            write!(f, " lease=yes")?;
         }
         if self.monitors {
             write!(f, " monitors=yes")?;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::clock::Monotonic;
 use crate::node::MayPutBack;
@@ -89,10 +90,8 @@ impl World {
 
     /// Somebody removes the addresses of a group.
     pub(crate) fn remove_address(&mut self, host: HostId, group: GroupId) {
-        if self.plan.has_group(group) && self.hosts[host].groups[group].address {
-            self.address(host, group, false);
-            self.judge.removed(host, group, self.now);
-            self.guard_hears(host);
+        if self.plan.has_group(group) {
+            self.goes_by_itself(host, group);
         }
     }
 
@@ -102,7 +101,7 @@ impl World {
         self.guard_hears(host);
     }
 
-    fn guard_hears(&mut self, host: HostId) {
+    pub(crate) fn guard_hears(&mut self, host: HostId) {
         let delay = self.internal_delay(host);
         self.guard_turn(host, delay, Turn::Look { regular: false });
     }
@@ -164,26 +163,35 @@ impl World {
 
     fn guard_looks(&mut self, host: HostId) {
         let down = self.hosts[host].guard.down;
-        let here = |address: bool| match address {
-            true => Found::Here {
+        let here = |address: bool, ran_out: Option<Duration>| match (address, ran_out) {
+            (true, _) => Found::Here {
                 spot: Spot {
                     interface: "eth0".to_owned(),
                     prefix: 24,
                 },
                 up: !down,
             },
-            false => Found::Absent { down: None },
+            (false, Some(wait)) => Found::RanOut { wait },
+            (false, None) => Found::Absent { down: None },
         };
         let groups: Vec<GroupId> = self.plan.group_ids().collect();
         let settled = groups
             .iter()
             .filter(|group| self.is_settled_here(host, **group));
-        let seen = settled.map(|group| Seen {
-            held: self.held_address(*group),
-            native: true,
-            found: here(self.hosts[host].groups[*group].address),
-        });
-        let seen: Vec<Seen> = seen.collect();
+        let settled: Vec<GroupId> = settled.copied().collect();
+        let mut seen = Vec::with_capacity(settled.len());
+        for group in settled {
+            let address = self.hosts[host].groups[group].address;
+            let ran_out = match address {
+                true => None,
+                false => self.lease_ran_out(host, group),
+            };
+            seen.push(Seen {
+                held: self.held_address(group),
+                native: true,
+                found: here(address, ran_out),
+            });
+        }
         self.guard_event(host, address_guard::Event::Looked(seen));
         let link = if down { Link::Down } else { Link::Up };
         let links = groups

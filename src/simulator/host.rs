@@ -22,6 +22,7 @@ use super::fencing::FenceProgram;
 use super::guard::HostGuard;
 use super::ids::{GroupId, HostId, Key, Table};
 use super::ipfail::Client;
+use super::lease::HostLease;
 use super::legacy::LegacyNode;
 use super::monitors::HostMonitors;
 use super::plan::{Plan, Program};
@@ -105,6 +106,7 @@ pub struct Host {
     pub(crate) taken: BTreeSet<GroupId>,
     pub(crate) asks: Asks,
     pub(crate) guard: HostGuard,
+    pub(crate) lease: HostLease,
     pub(crate) monitors: HostMonitors,
     /// When the last order of each group was given.
     pub(crate) ordered_at: BTreeMap<GroupId, Micros>,
@@ -167,6 +169,7 @@ impl Host {
             taken: BTreeSet::new(),
             asks: Asks::default(),
             guard: HostGuard::default(),
+            lease: HostLease::default(),
             monitors: HostMonitors::default(),
             ordered_at: BTreeMap::new(),
             powered_at: 0,
@@ -256,6 +259,8 @@ impl World {
         self.hosts[host].up_since = self.now;
         self.judge.started(host, self.now);
         self.ipfail_begins(host);
+        // Before its first heartbeat.
+        self.lease_begins(host);
         self.perform(host, actions);
         self.measure_device(host);
         self.guard_begins(host);
@@ -284,6 +289,7 @@ impl World {
         h.outstanding.clear();
         h.unstoppable.clear();
         h.slow.clear();
+        self.lease_forgets(host);
     }
 
     /// The daemon gets no processor until then. Its scripts go on, unless the whole machine is
@@ -295,6 +301,9 @@ impl World {
         }
         h.machine_frozen = machine;
         h.frozen_until = Some(until);
+        if machine {
+            self.lease_suspended(host, true);
+        }
         self.judge.frozen(host, self.now, until);
         self.at(until, Happening::Thaw { host });
     }
@@ -319,6 +328,7 @@ impl World {
         h.machine_frozen = false;
         h.thawed_at = self.now;
         let waiting = std::mem::take(&mut h.deferred);
+        self.lease_suspended(host, false);
         self.note(format_args!("{host} thaws"));
         // Timers first: the worst order for a node that decides by its timer.
         let timer = |what: &Happening| matches!(what, Happening::Timer { .. });

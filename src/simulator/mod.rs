@@ -13,6 +13,7 @@
 //! | `files` | haresources of each host, which a test may change |
 //! | `orders`, [`scripts`], `questions` | orders for groups, how they are carried out, and questions to the network before a start |
 //! | [`network`], [`fencing`] | cables that lose, delay, repeat and corrupt; devices that reset the other host |
+//! | `guard`, `lease`, `monitors` | what our nodes watch on their hosts: addresses, their lifetimes, services |
 //! | `outside`, `ipfail` | acts, and the client that moves groups |
 //! | [`legacy`] | the model of a legacy node |
 //! | [`judge`] | the rules that hold at every moment |
@@ -46,6 +47,7 @@ pub mod host;
 pub mod ids;
 mod ipfail;
 pub mod judge;
+mod lease;
 pub mod legacy;
 mod monitors;
 pub mod network;

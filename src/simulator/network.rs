@@ -140,6 +140,7 @@ impl World {
         if beat {
             self.hosts[host].newest_beat = number;
             self.judge.beat_sent(host, self.now);
+            self.lease_beats(host);
             if self.plan.gate && !self.hosts[host].gate_cut {
                 let life = self.hosts[host].life;
                 self.at(self.now + 400, Happening::Echo { host, life });

@@ -133,9 +133,21 @@ impl World {
             return;
         }
         if there {
+            self.judge_leases(host, group);
+            self.lease_holds(host, group);
             self.judge.address_begins(host, group, self.now);
         } else {
+            self.lease_drops(host, group);
             self.judge.address_ends(host, group, self.now);
+        }
+    }
+
+    /// Somebody removes an address, or its lifetime ends: the daemon of the host did not do it.
+    pub(crate) fn goes_by_itself(&mut self, host: HostId, group: GroupId) {
+        if std::mem::take(&mut self.hosts[host].groups[group].address) {
+            self.judge.address_ends(host, group, self.now);
+            self.judge.removed(host, group, self.now);
+            self.guard_hears(host);
         }
     }
 

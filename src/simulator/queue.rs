@@ -158,6 +158,12 @@ pub(crate) enum Happening {
         process: u32,
         turn: Turn,
     },
+    /// The kernel of a host looks whether the lifetime of an address has ended.
+    Lease {
+        host: HostId,
+        machine: u32,
+        group: GroupId,
+    },
     /// The monitors of a host look at what is due.
     Monitors {
         host: HostId,

@@ -14,7 +14,7 @@ use super::queue::Happening;
 use super::world::{Micros, SECOND, World};
 
 /// By how much a restart in place extends the dead time that the other node uses.
-const SILENCE: Duration = Duration::from_secs(30);
+pub(crate) const SILENCE: Duration = Duration::from_secs(30);
 
 impl World {
     /// The daemon alone is killed: its scripts and its resources run on. Its guardian starts it
@@ -161,6 +161,7 @@ impl World {
             );
         }
         self.announce_silence(host, SILENCE);
+        self.lease_parts(host);
         self.kill_daemon(host, pause);
     }
 

@@ -236,9 +236,9 @@ impl World {
             | Happening::TellAgain { host, .. }
             | Happening::ClientsStopped { host, .. } => Some((*host, false)),
             Happening::Act(Act::Maintenance { host, .. }) => Some((*host, false)),
-            Happening::ScriptEnd { host, .. } | Happening::Fences { host, .. } => {
-                Some((*host, true))
-            }
+            Happening::ScriptEnd { host, .. }
+            | Happening::Lease { host, .. }
+            | Happening::Fences { host, .. } => Some((*host, true)),
             Happening::Thaw { .. }
             | Happening::Revive { .. }
             | Happening::Boot { .. }
@@ -281,7 +281,9 @@ impl World {
             | Happening::Guard { host, process, .. }
             | Happening::Monitors { host, process }
             | Happening::StopAsked { host, process } => self.hosts[*host].life.process == *process,
-            Happening::ScriptEnd { host, machine, .. } => self.hosts[*host].machine == *machine,
+            Happening::ScriptEnd { host, machine, .. } | Happening::Lease { host, machine, .. } => {
+                self.hosts[*host].machine == *machine
+            }
             Happening::Revive { host, machine } => {
                 let h = &self.hosts[*host];
                 h.machine == *machine && h.reviving
@@ -366,6 +368,7 @@ impl World {
             } => self.fence_says(host, order, answer),
             Happening::Ipfail { host, process } => self.ipfail_turn(host, process),
             Happening::Guard { host, turn, .. } => self.guard(host, turn),
+            Happening::Lease { host, group, .. } => self.lease(host, group),
             Happening::Monitors { host, .. } => self.monitors(host),
             Happening::Act(act) => self.act(act),
             Happening::Look => {

@@ -82,11 +82,19 @@ fn wait_lease(pair: &Pair) {
 /// Daemon and guardian are stopped. The other node takes over what nobody has any more. When they go on the node
 /// yields, and the address does not come back there.
 fn stopped(kinds: [Kind; 2]) {
+    stopped_times(kinds, 1);
+}
+
+fn stopped_often(kinds: [Kind; 2]) {
+    stopped_times(kinds, rounds());
+}
+
+fn stopped_times(kinds: [Kind; 2], times: usize) {
     let pair = leased(kinds);
     pair.start_settled();
     wait_guardian(&pair, "node1", &[]);
     wait_lease(&pair);
-    for _ in 0..rounds() {
+    for _ in 0..times {
         let had = spans(&pair, "node1").len();
         let mut all = guardians(&pair, "node1");
         all.push(pid(&pair, "node1"));
@@ -111,7 +119,7 @@ fn stopped(kinds: [Kind; 2]) {
         );
         assert_eq!(pair.owners(ADDRESS_1), ["node2"]);
         assert!(both(&pair) < f64::EPSILON, "{} s", both(&pair));
-        if rounds() > 1 {
+        if times > 1 {
             wait_until(LONG, "both are settled", || {
                 let mut nodes = NODES.iter();
                 nodes.all(|node| !["transition", ""].contains(&pair.holds(node).as_str()))
@@ -122,10 +130,10 @@ fn stopped(kinds: [Kind; 2]) {
     }
 }
 
-/// How often: `LEASE_ROUNDS`, for the long tier.
+/// How often in the long tier: `LEASE_ROUNDS`, else 25.
 fn rounds() -> usize {
     let rounds = std::env::var("LEASE_ROUNDS").ok();
-    rounds.and_then(|it| it.parse().ok()).unwrap_or(1)
+    rounds.and_then(|it| it.parse().ok()).unwrap_or(25)
 }
 
 #[test]
@@ -287,4 +295,20 @@ fn often(kinds: [Kind; 2]) {
 #[ignore = "lab: long tier"]
 fn long_leases_that_run_out_again_and_again() {
     run("lease::long_often", OURS_OURS, often);
+}
+
+#[test]
+#[ignore = "lab: long tier"]
+fn long_nodes_that_are_stopped_again_and_again_ours_ours() {
+    run("lease::long_stopped_ours_ours", OURS_OURS, stopped_often);
+}
+
+#[test]
+#[ignore = "lab: long tier"]
+fn long_nodes_that_are_stopped_again_and_again_beside_legacy() {
+    run(
+        "lease::long_stopped_systole_owner",
+        SYSTOLE_OWNER,
+        stopped_often,
+    );
 }

@@ -10,7 +10,7 @@ use crate::net::placement::Assigned;
 
 impl AddressManager {
     /// Addresses of ours with a lifetime that ends are renewed from now on; where addresses have no lease, the end
-    /// is taken from them. `resources`: those of the groups that run on from an earlier process.
+    /// is taken from them. Those that are gone ran out meanwhile. `resources`: those of the groups that run on from an earlier process.
     ///
     /// # Errors
     /// The kernel does not answer.
@@ -45,6 +45,14 @@ impl AddressManager {
                 continue;
             };
             lessor.holds(it, None);
+        }
+        if let Some(lessor) = &self.lessor {
+            let is_here = |address| assigned.iter().any(|it| it.address == address);
+            let ours = |address| self.guard().is_some_and(|guard| guard.is_ours(address));
+            let all = resources.iter().map(|resource| resource.address);
+            for address in all.filter(|it| ours(*it) && !is_here(*it)) {
+                lessor.misses(address);
+            }
         }
         Ok(())
     }

@@ -202,6 +202,21 @@ fn what_was_found_has_no_known_end() {
 }
 
 #[test]
+fn what_is_missing_at_the_begin_has_run_out() {
+    let mut rig = Rig(Lease::new(2, DEADTIME));
+    rig.0.handle(Event::Missing(copy(9).address), at(1000));
+    assert_eq!(rig.wait(1000), Some(DEADTIME));
+    assert_eq!(rig.looked(1500, &[]), []);
+    assert_eq!(rig.wait(4000), Some(Duration::ZERO));
+    rig.put_up(9, 4000);
+    assert_eq!(rig.wait(4000), None);
+    rig.turn(4100);
+    rig.0.handle(Event::Missing(copy(8).address), at(5000));
+    rig.0.handle(Event::Drops(copy(8).address), at(5001));
+    assert_eq!(rig.0.ran_out(copy(8).address, at(5001)), None);
+}
+
+#[test]
 fn a_machine_that_was_suspended_has_lost_its_lease() {
     let mut rig = Rig::holding(0);
     rig.turn(1000);

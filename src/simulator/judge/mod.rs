@@ -323,6 +323,11 @@ impl Judge {
         self.removals.put_back(host, group, now);
     }
 
+    /// The address of a host's group ran out: it may be gone until then.
+    pub(crate) fn waits(&mut self, host: HostId, group: GroupId, until: Micros) {
+        self.removals.waits(host, group, until);
+    }
+
     /// A host has asked the network for it, and the other host has answered.
     pub(crate) fn seen_elsewhere(&mut self, host: HostId, group: GroupId, now: Micros) {
         self.removals.seen_elsewhere(host, group, now);

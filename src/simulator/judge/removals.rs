@@ -76,6 +76,12 @@ impl Removals {
         record.until = record.until.max(now + TAKEN_AGAIN);
     }
 
+    /// Its lease ran out: it may be gone until then.
+    pub(crate) fn waits(&mut self, host: HostId, group: GroupId, until: Micros) {
+        let record = &mut self.0[host][group];
+        record.until = record.until.max(until);
+    }
+
     pub(crate) fn may_be_gone(&self, host: HostId, group: GroupId, now: Micros) -> bool {
         let record = &self.0[host][group];
         let just_now = record.removed.is_some_and(|at| now < at + JUST_NOW);
