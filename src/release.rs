@@ -28,7 +28,7 @@ use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
 use crate::actors::resource_group::{
-    Bare, GroupContext, GroupRun, end_earlier_checks, stops_for_ever,
+    Bare, ChecksOfGroup, GroupContext, GroupRun, end_earlier_checks, stops_for_ever,
 };
 use crate::actors::root::Deadline;
 use crate::actors::watchdog::stand_down;
@@ -467,7 +467,7 @@ fn run_of(context: &Arc<GroupContext>, group: &Stopped) -> Option<GroupRun> {
             resources: group.words.clone(),
         },
         turn: Arc::new(Mutex::new(())),
-        checks: Arc::new(Mutex::new(())),
+        checks: ChecksOfGroup::default(),
         bare: Bare::default(),
     })
 }

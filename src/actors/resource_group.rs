@@ -27,6 +27,7 @@ use tokio::sync::Mutex;
 use tracing::{Instrument, error_span, warn};
 
 pub use care::{AskUnanswered, Care};
+pub(crate) use check::ChecksOfGroup;
 pub use check::{CheckTurns, end_earlier_checks};
 pub use context::{GroupContext, stops_for_ever};
 pub use kept::{AskKept, KeptAddress, PutBack};
@@ -74,7 +75,7 @@ pub struct ResourceGroupActor {
     /// The order in hand; kept through a panic.
     current: Option<GroupCommand>,
     turn: Arc<Mutex<()>>,
-    checks: Arc<Mutex<()>>,
+    checks: ChecksOfGroup,
     work: Work,
     cared: care::Cared,
     kept: kept::Kept,
@@ -107,7 +108,7 @@ impl ResourceGroupActor {
             ledger,
             current: None,
             turn: Arc::new(Mutex::new(())),
-            checks: Arc::new(Mutex::new(())),
+            checks: ChecksOfGroup::default(),
             work: Work::None,
             cared: care::Cared::default(),
             kept: kept::Kept::default(),
@@ -136,7 +137,7 @@ impl ResourceGroupActor {
             context: Arc::clone(&self.context),
             group: self.group.clone(),
             turn: Arc::clone(&self.turn),
-            checks: Arc::clone(&self.checks),
+            checks: self.checks.clone(),
             bare: self.bare.clone(),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::{Call, log, verdict, wait};
-use crate::actors::resource_group::{Bare, GroupRun, Permit};
+use crate::actors::resource_group::{Bare, ChecksOfGroup, GroupRun, Permit};
 use crate::clients::control::{GroupAnswer, Request};
 use crate::config::group_lines::{self, GroupLine};
 use crate::notice::Severity;
@@ -115,7 +115,7 @@ fn group_run(call: &mut Call<'_>, line: &GroupLine) -> Option<GroupRun> {
         context: Arc::new(call.group_context()),
         group,
         turn: Arc::new(Mutex::new(())),
-        checks: Arc::new(Mutex::new(())),
+        checks: ChecksOfGroup::default(),
         bare: Bare::default(),
     })
 }

@@ -71,8 +71,13 @@ impl Names {
             .name("names".to_owned())
             .stack_size(STACK_BYTES)
             .spawn(move || {
+                // Its place is free again whatever happens.
+                let asked = InHand {
+                    names: &own,
+                    name: &name,
+                };
                 let found = (own.look_up)(&name).map_err(|error| error.to_string());
-                own.in_hand().remove(&name);
+                drop(asked);
                 tell.send_replace(Some(found));
             })
             .map_err(|error| error.to_string())?;
@@ -82,6 +87,18 @@ impl Names {
 
     fn in_hand(&self) -> MutexGuard<'_, BTreeMap<String, watch::Receiver<Option<Found>>>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A name that is being looked up.
+struct InHand<'a> {
+    names: &'a Names,
+    name: &'a str,
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.names.in_hand().remove(self.name);
     }
 }
 

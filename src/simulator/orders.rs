@@ -270,9 +270,8 @@ impl World {
             && !node.frozen();
         let model = &h.groups[group];
         let side = self.side(host, group);
-        // What does not run is not started before a node that begins anew has reported, or is dead.
         let mut others = node.membership().nodes().filter(|it| !it.own);
-        let settled = settled && (model.runs() || others.all(|it| it.status != NodeStatus::Up));
+        let begins = others.any(|it| it.status == NodeStatus::Up);
         // A script of the other host is waited for, however long it takes.
         let idle = self.hosts.iter().all(|host| host.groups[group].idle());
         let side = side.filter(|_| settled && idle && !self.is_between_owners(host, group));
@@ -282,6 +281,7 @@ impl World {
         Word::Settled {
             holds: node.holding().has(side),
             runs: model.runs(),
+            begins,
             whole: model.whole() || half,
             // It may stand right of a part that does not start again.
             address: model.address

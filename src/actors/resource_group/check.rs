@@ -3,11 +3,13 @@
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::{AcquireError, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{
+    AcquireError, Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore,
+};
 use tokio::time::timeout;
 
 use super::operation::GroupRun;
@@ -49,6 +51,37 @@ pub struct CheckTurns(Arc<Semaphore>);
 impl Default for CheckTurns {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(AT_ONCE)))
+    }
+}
+
+/// The checks of one group: one runs at a time.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ChecksOfGroup {
+    one: Arc<AsyncMutex<()>>,
+    /// Of what the last one was.
+    word: Arc<Mutex<String>>,
+}
+
+impl ChecksOfGroup {
+    async fn lock(&self, word: &str) -> OwnedMutexGuard<()> {
+        let turn = Arc::clone(&self.one).lock_owned().await;
+        self.is_of(word);
+        turn
+    }
+
+    pub(super) fn try_lock(&self, word: &str) -> Option<OwnedMutexGuard<()>> {
+        let turn = Arc::clone(&self.one).try_lock_owned().ok()?;
+        self.is_of(word);
+        Some(turn)
+    }
+
+    fn is_of(&self, word: &str) {
+        word.clone_into(&mut self.word.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn last(&self) -> String {
+        let word = self.word.lock().unwrap_or_else(PoisonError::into_inner);
+        word.clone()
     }
 }
 
@@ -151,7 +184,7 @@ impl GroupRun {
         off: &CallOff,
     ) -> Checked {
         let turn = tokio::select! {
-            turn = self.check_turn(limit) => turn,
+            turn = self.check_turn(word, limit) => turn,
             () = child::called_off(off) => return ended_by_order(),
         };
         let turn = match turn {
@@ -180,18 +213,22 @@ impl GroupRun {
 
     /// Held until nothing more of a check of this group runs; `None`: an earlier one hangs.
     pub(super) fn alone(&self) -> Option<OwnedMutexGuard<()>> {
-        Arc::clone(&self.checks).try_lock_owned().ok()
+        self.checks.try_lock("")
     }
 
     /// The turn of one check of this group. No check of an earlier daemon runs then.
     ///
     /// # Errors
     /// What is known without it.
-    async fn check_turn(&self, limit: Duration) -> Result<Turn, Checked> {
-        let group = timeout(limit, Arc::clone(&self.checks).lock_owned()).await;
-        let Ok(group) = group else {
-            let text = format!("the check before it does not end: {}", no_answer(limit));
-            return Err(Checked::Late(text));
+    async fn check_turn(&self, word: &str, limit: Duration) -> Result<Turn, Checked> {
+        let Ok(group) = timeout(limit, self.checks.lock(word)).await else {
+            let hangs = self.checks.last();
+            // What hangs is not this one: nothing is known of it.
+            return Err(if hangs == word {
+                Checked::Late(format!("its last check does not end: {}", no_answer(limit)))
+            } else {
+                unknown(format!("the check of {hangs} does not end"))
+            });
         };
         self.end_earlier_check().await;
         let node = Arc::clone(&self.context.checks.0).acquire_owned();

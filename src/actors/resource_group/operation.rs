@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
 use super::bare::Bare;
+use super::check::ChecksOfGroup;
 use super::context::GroupContext;
 use super::log::log;
 use super::worker::Worker;
@@ -80,7 +81,7 @@ pub(crate) struct GroupRun {
     /// restart of the actor.
     pub(crate) turn: Arc<Mutex<()>>,
     /// The same for its checks.
-    pub(crate) checks: Arc<Mutex<()>>,
+    pub(crate) checks: ChecksOfGroup,
     /// Whether addresses must stay away.
     pub(crate) bare: Bare,
 }

@@ -109,7 +109,8 @@ impl GroupRun {
         });
         let mut wrong = tokio::select! {
             wrong = timeout(PATIENCE, obstacles) => match wrong {
-                Ok(wrong) => wrong.unwrap_or_default(),
+                Ok(Ok(wrong)) => wrong,
+                Ok(Err(_)) => return None,
                 Err(_) => return Some(hangs()),
             },
             () = child::called_off(off) => return None,
@@ -117,9 +118,13 @@ impl GroupRun {
         for CheckOf { word, check, limit } in checks {
             // Others may answer from elsewhere, by way of the service address.
             let own = matches!(check, Check::Status | Check::StatusWords);
-            if own && self.check(word, check, *limit, off).await == Checked::Answered(Answer::Good)
-            {
-                wrong.push(format!("{word} runs here"));
+            if own {
+                match self.check(word, check, *limit, off).await {
+                    Checked::Answered(Answer::Good) => wrong.push(format!("{word} runs here")),
+                    // What cannot even be asked could not be started.
+                    Checked::Answered(Answer::Unknown(why)) => wrong.push(format!("{word}: {why}")),
+                    Checked::Answered(Answer::Bad(_) | Answer::Pressed(_)) | Checked::Late(_) => {}
+                }
             }
             if *off.borrow() {
                 return None;
@@ -130,7 +135,7 @@ impl GroupRun {
 
     async fn obstacles(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        // A device may come with what stands left of it.
+        // A device, and an interface, may come with what stands left of it.
         let mut there = true;
         for word in &self.group.resources {
             let address = parse_word(word).ok().flatten();
@@ -139,7 +144,7 @@ impl GroupRun {
                 Worker::BadAddress(error) => wrong.push(error.to_string()),
                 Worker::Native(_) | Worker::Script { .. } => {}
             }
-            if let Some(address) = &address {
+            if let Some(address) = address.as_ref().filter(|_| there) {
                 let placed = self.context.addresses.placeable(address).await;
                 wrong.extend(placed.err());
                 continue;

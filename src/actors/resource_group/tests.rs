@@ -895,7 +895,7 @@ async fn a_stop_that_cannot_begin_has_failed() {
             resources: vec!["good::a".to_owned()],
         },
         turn,
-        checks: Arc::default(),
+        checks: ChecksOfGroup::default(),
         bare: Bare::default(),
     };
     let mut outcome = None;

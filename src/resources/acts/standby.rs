@@ -190,8 +190,7 @@ impl ResourceState {
             format!("{taker} has not taken it"),
         );
         self.info("Cancelling pending standby operation");
-        self.other.is_believed();
-        self.other.settles();
+        // Its report, which says that, has said too what it holds and whether it is settled.
         self.enter(Standby::Idle { answered: None }, None);
         self.answer();
     }

@@ -13,6 +13,8 @@ pub(crate) enum Word {
     Settled {
         holds: bool,
         runs: bool,
+        /// Another node begins anew for it: what does not run is not started before that one has reported, or is dead.
+        begins: bool,
         /// All of it.
         whole: bool,
         address: bool,
@@ -27,12 +29,14 @@ impl Word {
             Self::Settled {
                 holds,
                 runs,
+                begins,
                 whole,
                 address,
                 ..
             } => Self::Settled {
                 holds,
                 runs,
+                begins,
                 whole,
                 address,
                 able: false,
@@ -49,6 +53,10 @@ const GRACE: Micros = 3 * SECOND;
 #[derive(Debug)]
 pub(crate) struct Words {
     differ_since: Table<HostId, Table<GroupId, Option<Micros>>>,
+    /// Since when a group waits for a node that begins anew.
+    waits_since: Table<HostId, Table<GroupId, Option<Micros>>>,
+    /// For no longer than that: by then the node has reported, or is dead.
+    verdict: Micros,
     /// When a node was last seen to move a group, or ordered its start, or had no reason to.
     minded: Table<HostId, Table<GroupId, Micros>>,
     repaired: Table<GroupId, Micros>,
@@ -63,6 +71,8 @@ impl Words {
         let (nodes, groups) = (plan.nodes(), plan.groups.len());
         Self {
             differ_since: Table::filled(nodes, Table::filled(groups, None)),
+            waits_since: Table::filled(nodes, Table::filled(groups, None)),
+            verdict: 2 * 1_000 * plan.deadtimes_ms.iter().max().copied().unwrap_or(0) + 10 * SECOND,
             minded: Table::filled(nodes, Table::filled(groups, 0)),
             repaired: Table::filled(groups, 0),
             patience: LONGEST_PAUSE + 60 * SECOND,
@@ -103,6 +113,7 @@ impl Words {
         let Word::Settled {
             holds,
             runs,
+            begins,
             whole,
             address,
             able,
@@ -114,6 +125,13 @@ impl Words {
         };
         if runs || !holds {
             self.minded[host][group] = now;
+        }
+        let waits = &mut self.waits_since[host][group];
+        if !begins || runs {
+            *waits = None;
+        } else if now - *waits.get_or_insert(now) < self.verdict {
+            self.differ_since[host][group] = None;
+            return None;
         }
         // A group that failed to start is tried again after a while, and held meanwhile.
         let waits = !runs
