@@ -56,6 +56,9 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 /// How often the rest of a process group is checked after its leader ended.
 const GROUP_POLL: Duration = Duration::from_millis(50);
 
+/// How often it is looked whether what outlived KILL has ended.
+const LEFT_POLL: Duration = Duration::from_secs(1);
+
 /// Attempts when the program file is open for writing elsewhere, 10 ms apart.
 const BUSY_ATTEMPTS: u32 = 20;
 
@@ -242,20 +245,37 @@ fn is_program_by(looked: &io::Result<(bool, u32)>) -> bool {
 /// Runs a program to its end.
 ///
 /// `turn` is held until the child has ended, even when the caller is dropped before: runs that must
-/// not overlap share one lock. Call on an arbiter.
+/// not overlap share one lock. Of a child that is to leave nothing behind it is held until all of it has
+/// ended: what waits for a disk in the kernel outlives KILL. Call on an arbiter.
 pub async fn run<T: 'static>(spec: ChildSpec, turn: T) -> ExitReport {
     let (report, result) = oneshot::channel();
     actix_rt::spawn(async move {
-        let ended = watch(spec).await;
-        drop(turn);
-        let _ = report.send(ended);
+        let (ended, left) = watch(spec).await;
+        if left.groups.is_empty() {
+            drop((turn, left));
+            let _ = report.send(ended);
+        } else {
+            let _ = report.send(ended);
+            let mut groups = left.groups.clone();
+            while !groups.is_empty() {
+                sleep(LEFT_POLL).await;
+                groups = alive_in(groups).await;
+            }
+        }
     });
     let lost =
         || ExitReport::not_started(127, "the task that watched it is gone".to_owned(), false);
     result.await.unwrap_or_else(|_| lost())
 }
 
-async fn watch(spec: ChildSpec) -> ExitReport {
+/// What has not ended although it was killed, and the record of it.
+#[derive(Default)]
+struct Left {
+    groups: Vec<Pid>,
+    _record: Option<Record>,
+}
+
+async fn watch(spec: ChildSpec) -> (ExitReport, Left) {
     let Started {
         mut child,
         last,
@@ -266,14 +286,15 @@ async fn watch(spec: ChildSpec) -> ExitReport {
         Err(error) => {
             let denied = error.kind() == io::ErrorKind::PermissionDenied;
             let code = if denied { 126 } else { 127 };
-            return ExitReport::not_started(code, error.to_string(), is_no_program(&error));
+            let report = ExitReport::not_started(code, error.to_string(), is_no_program(&error));
+            return (report, Left::default());
         }
     };
     let pid = child.id();
     let leader = pid.filter(|_| beside);
     let mut stdout = child.stdout.take();
     let mut captured = Vec::new();
-    let (ended, overdue) = {
+    let (ended, overdue, mut groups) = {
         let end = wait_within(&mut child, beside, &spec);
         tokio::pin!(end);
         loop {
@@ -288,6 +309,12 @@ async fn watch(spec: ChildSpec) -> ExitReport {
     if let Some(group) = left.and_then(group_left_by) {
         debug!(program = %spec.program.display(), "it has left processes: ending them");
         end_group(group, spec.kill_after).await;
+        groups = vec![group];
+    }
+    if spec.alone && !groups.is_empty() {
+        groups = alive_in(groups).await;
+    } else {
+        groups.clear();
     }
     if stdout.is_some() {
         // The content of the pipe is available at once. The grace is for all of it together: a
@@ -305,7 +332,10 @@ async fn watch(spec: ChildSpec) -> ExitReport {
     if let (false, Ended::Signaled(_), Some(pid)) = (overdue || known, &ended, leader) {
         end_script_without_shim(pid, &spec).await;
     }
-    drop(record);
+    let left = Left {
+        _record: record.filter(|_| !groups.is_empty()),
+        groups,
+    };
     if ended == Ended::Stuck {
         // The runtime reaps the process if it ever ends.
         error!(program = %spec.program.display(), "child process does not end after SIGKILL");
@@ -320,7 +350,7 @@ async fn watch(spec: ChildSpec) -> ExitReport {
         let hidden = spec.told.as_ref().map(|told| told.hidden.as_slice());
         report.said = last.read(hidden.unwrap_or_default()).await;
     }
-    report
+    (report, left)
 }
 
 /// Reads once and keeps what fits; the rest is dropped, so that a child that floods its output
@@ -567,8 +597,8 @@ async fn start_pump(
 }
 
 /// Waits for the end, and uses force after the limit. The second value says whether force was
-/// needed. `beside`: the child is the process beside the script.
-async fn wait_within(child: &mut Child, beside: bool, spec: &ChildSpec) -> (Ended, bool) {
+/// needed, the third to which groups. `beside`: the child is the process beside the script.
+async fn wait_within(child: &mut Child, beside: bool, spec: &ChildSpec) -> (Ended, bool, Vec<Pid>) {
     let asked = async {
         match &spec.told {
             Some(told) => called_off(&told.call_off).await,
@@ -577,13 +607,13 @@ async fn wait_within(child: &mut Child, beside: bool, spec: &ChildSpec) -> (Ende
     };
     let called_off = tokio::select! {
         end = timeout(spec.limit, child.wait()) => match end {
-            Ok(end) => return (ended(end), false),
+            Ok(end) => return (ended(end), false, Vec::new()),
             Err(_) => false,
         },
         () = asked => true,
     };
     let Some(group) = child.id().and_then(|pid| i32::try_from(pid).ok()) else {
-        return (Ended::Stuck, true);
+        return (Ended::Stuck, true, Vec::new());
     };
     let group = Pid::from_raw(group);
     if called_off {
@@ -612,14 +642,17 @@ async fn wait_within(child: &mut Child, beside: bool, spec: &ChildSpec) -> (Ende
     })
     .await;
     if let Ok(end) = after_term {
-        return (ended(end), true);
+        return (ended(end), true, Vec::new());
     }
     warn!(program = %spec.program.display(), "script ignores SIGTERM: killing it");
     all(Signal::SIGKILL);
-    match timeout(KILL_PATIENCE, child.wait()).await {
-        Ok(end) => (ended(end), true),
-        Err(_) => (Ended::Stuck, true),
+    let end = timeout(KILL_PATIENCE, child.wait()).await;
+    if spec.alone {
+        // A moment, but for what hangs in the kernel.
+        let gone = join_all(groups.iter().map(|group| group_gone(*group)));
+        let _ = timeout(spec.kill_after, gone).await;
     }
+    (end.map_or(Ended::Stuck, ended), true, groups)
 }
 
 /// The other process groups of the children of this process. A script may have begun a session of its
@@ -646,6 +679,31 @@ fn group_of_child(parent: Pid, stat: &str) -> Option<Pid> {
         .map(|word| Some(Pid::from_raw(word.parse().ok()?)));
     let (of, group) = (words.next()??, words.next()??);
     (of == parent && group != parent && group.as_raw() > 1).then_some(group)
+}
+
+/// Those of the groups in which a process lives. One that has ended and that nobody has reaped does not. Where the
+/// processes cannot be looked at, none is known to live.
+async fn alive_in(groups: Vec<Pid>) -> Vec<Pid> {
+    let look = move || {
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let stats = entries.filter_map(|it| std::fs::read_to_string(it.path().join("stat")).ok());
+        let alive: Vec<Pid> = stats.filter_map(|stat| group_of_living(&stat)).collect();
+        groups
+            .into_iter()
+            .filter(|group| alive.contains(group))
+            .collect()
+    };
+    let found = timeout(LOOK_PATIENCE, tokio::task::spawn_blocking(look)).await;
+    found.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+/// The process group in the text of `/proc/PID/stat`, if the process has not ended.
+fn group_of_living(stat: &str) -> Option<Pid> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut words = rest.split(' ');
+    let state = words.next()?;
+    let group = words.nth(1)?.parse().ok()?;
+    (!matches!(state, "Z" | "X")).then_some(Pid::from_raw(group))
 }
 
 /// The process beside the script was killed, and may have left the script running: a stop here, or

@@ -132,7 +132,17 @@ fn name_of(of: &CheckOf) -> String {
 
 fn view(monitor: &Monitor, of: &CheckOf, now: Monotonic) -> MonitorView {
     let rules = monitor.rules();
+    // An answer that is older says nothing: other checks hang and keep this one waiting, or nothing is checked now.
+    let fresh = rules.interval.saturating_add(of.limit).saturating_mul(3);
+    let stale = |at: &Monotonic| now.since(*at) > fresh;
+    let standing = match (monitor.standing(), monitor.last()) {
+        (Standing::Good, Some((at, _))) if stale(at) => Standing::Unknown,
+        (standing, _) => standing,
+    };
     let (at, words) = match monitor.last() {
+        Some((at, Answer::Good)) if stale(at) => {
+            (Some(*at), Some("no check has ended since".to_owned()))
+        }
         Some((at, Answer::Good)) => (Some(*at), None),
         Some((at, Answer::Bad(words) | Answer::Unknown(words) | Answer::Pressed(words))) => {
             (Some(*at), Some(words.clone()))
@@ -144,7 +154,7 @@ fn view(monitor: &Monitor, of: &CheckOf, now: Monotonic) -> MonitorView {
         resource: monitor.word().to_owned(),
         check: of.check.to_string(),
         timeout_s: of.limit.as_secs(),
-        state: match monitor.standing() {
+        state: match standing {
             Standing::Unchecked => MonitorState::Unchecked,
             Standing::Good => MonitorState::Good,
             Standing::Failing => MonitorState::Failing,

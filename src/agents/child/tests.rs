@@ -215,3 +215,48 @@ fn a_file_that_cannot_be_looked_at_counts_as_a_program() {
     assert!(!is_program_by(&Ok((true, 0o100_644))));
     assert!(!is_program_by(&Ok((false, 0o40_755))));
 }
+
+#[test]
+fn who_has_ended_and_is_not_reaped_does_not_live() {
+    let of = |stat: &str| group_of_living(stat).map(Pid::as_raw);
+    assert_eq!(of("7 (a) b) D 1 77 77 0"), Some(77));
+    assert_eq!(of("7 (a b) S 1 78 77 0"), Some(78));
+    for stat in [
+        "7 (a) Z 1 77 77 0",
+        "7 (a) X 1 77 77 0",
+        "7 (a)",
+        "",
+        "7 (a) S 1 x",
+    ] {
+        assert_eq!(of(stat), None, "{stat}");
+    }
+}
+
+/// What outlives KILL cannot be made here: a process of another group stands for it, which ends later.
+#[actix::test]
+async fn the_groups_that_live_are_told() {
+    let directory = TempDir::new().expect("tempdir");
+    let mut spec = spec(&directory, "sleep 30 & echo $! > child; wait");
+    spec.limit = Duration::from_secs(20);
+    let (end, told) = tokio::sync::watch::channel(false);
+    spec.told = Some(Told {
+        input: Vec::new(),
+        hidden: Vec::new(),
+        call_off: told,
+    });
+    let running = actix_rt::spawn(run(spec, ()));
+    let child = loop {
+        if let Ok(pid) = fs::read_to_string(directory.path().join("child"))
+            && let Ok(pid) = pid.trim().parse::<i32>()
+        {
+            break pid;
+        }
+        sleep(Duration::from_millis(20)).await;
+    };
+    let stat = fs::read_to_string(format!("/proc/{child}/stat")).expect("it lives");
+    let group = group_of_living(&stat).expect("it lives");
+    assert_eq!(alive_in(vec![group, Pid::from_raw(1 << 22)]).await, [group]);
+    end.send_replace(true);
+    running.await.expect("its end");
+    assert_eq!(alive_in(vec![group]).await, []);
+}
