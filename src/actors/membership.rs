@@ -467,7 +467,7 @@ impl MembershipActor {
     fn transmit(&mut self, message: message::Message) {
         let (kind, seq) = (message.kind(), message.text(field::SEQ));
         trace!(target: target::PACKETS, kind, seq, "sent on all media");
-        trace!(target: target::CONTENTS, %message, "sent on all media");
+        trace!(target: target::CONTENTS, fields = %message, "sent on all media");
         if self.setup.compression.may_take_long(&message) {
             if !self.packing.add(message) && self.may_log("large messages dropped") {
                 warn!("a large message is dropped, too many wait to be compressed");

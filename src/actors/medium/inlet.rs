@@ -56,7 +56,7 @@ impl Inlet {
         let (src, seq) = (message.text(field::SRC), message.text(field::SEQ));
         trace!(target: target::KEYS, key = message.key(), kind, src, seq, "verified");
         trace!(target: target::PACKETS, %medium, kind, src, seq, "received");
-        trace!(target: target::CONTENTS, %medium, %message, "received");
+        trace!(target: target::CONTENTS, %medium, fields = %message, "received");
         self.heard.note(&message, way, now);
         self.batch.push(message);
     }
