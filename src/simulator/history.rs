@@ -6,6 +6,7 @@ use std::fmt::{self, Write as _};
 use std::rc::Rc;
 
 use super::act::Act;
+use super::chance::Draws;
 use super::judge::LONGEST_PAUSE;
 use super::observer::{Nobody, Observer};
 use super::plan::{Plan, PlanError};
@@ -138,6 +139,33 @@ impl History {
             chunk /= 2;
         }
         best
+    }
+
+    /// Another history near this one: the same acts in the same order, each perhaps a little earlier or later, and with
+    /// other noise in every second seed. A fault that one history reached by a rare coincidence is reached again by
+    /// some of its neighbours. The acts of the end, when everything is repaired and judged, keep their times.
+    pub fn near(&self, seed: u64) -> Self {
+        let mut draws = Draws::new(seed);
+        let mut near = self.clone();
+        if draws.percent(50) {
+            near.noise = draws.next();
+        }
+        let deadtime = self.plan.longest_deadtime();
+        let ends = |act: &Act| matches!(act, Act::Rest { .. } | Act::Peace);
+        let mut before = 0;
+        for at in 0..near.acts.len() {
+            let after = near.acts.get(at + 1).map_or(0, |(when, _)| *when);
+            let Some((when, act)) = near.acts.get_mut(at) else {
+                break;
+            };
+            if !ends(act) && draws.percent(50) {
+                let most = draws.pick(&[SECOND / 1_000, SECOND / 50, SECOND / 4, deadtime]);
+                let moved = (*when + draws.range(0..2 * most + 1)).saturating_sub(most);
+                *when = moved.clamp(before, after.max(before));
+            }
+            before = *when;
+        }
+        near
     }
 
     /// Whether it fails in this way, perhaps at another time or with another group.

@@ -2,6 +2,7 @@
 //! once failed.
 //!
 //! `SIM_SEEDS=20000 cargo test --test sim` runs more of each kind, `SIM_FIRST=1000` begins elsewhere.
+//! The kind `near` changes times and noise of the histories that once failed.
 //! `SIM_KIND=revived SIM_SEED=17 SIM_TRACE=1 cargo test --test sim one_seed -- --nocapture` shows one
 //! run; with `SIM_RECORD=FILE` it is kept, with as few acts as still fail, for `tests/sim/histories`.
 //! `SIM_FILE=FILE` replays one.
@@ -21,6 +22,8 @@ mod prints;
 mod scenarios;
 mod timelines;
 
+use std::sync::Arc;
+
 use systole::simulator::faults::Kind;
 use systole::simulator::history::History;
 
@@ -30,18 +33,57 @@ fn number(name: &str, default: u64) -> u64 {
     text.and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Runs so many seeds of a kind on all processors.
-fn many(kind: Kind) {
+/// Where the histories of seeds come from.
+#[derive(Clone)]
+enum Source {
+    /// Drawn by the generator.
+    Drawn(Kind),
+    /// Neighbours of the kept ones.
+    Near(Arc<[History]>),
+}
+
+impl Source {
+    fn near() -> Self {
+        Self::Near(kept::all().into())
+    }
+
+    /// The source that a word names.
+    fn named(word: &str) -> Option<Self> {
+        if word == "near" {
+            return Some(Self::near());
+        }
+        let kind = Kind::ALL.into_iter().find(|kind| kind.word() == word);
+        kind.map(Self::Drawn)
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Drawn(kind) => kind.word(),
+            Self::Near(_) => "near",
+        }
+    }
+
+    fn history(&self, seed: u64) -> History {
+        match self {
+            Self::Drawn(kind) => kind.history(seed),
+            Self::Near(kept) => kept[(seed % kept.len() as u64) as usize].near(seed),
+        }
+    }
+}
+
+/// Runs so many seeds of a source on all processors.
+fn many(source: &Source) {
     let (first, count) = (number("SIM_FIRST", 1), number("SIM_SEEDS", 60));
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let word = source.word();
     let one = |seed: u64| -> Option<String> {
-        if kept::waits_for_its_fix(kind.word(), seed) {
+        if kept::waits_for_its_fix(word, seed) {
             return None;
         }
-        let history = kind.history(seed);
-        let world = prints::run(&history, kind.word(), &seed.to_string());
+        let history = source.history(seed);
+        let world = prints::run(&history, word, &seed.to_string());
         let failure = world.judge.failure()?;
-        let text = format!("{} seed {seed}: {failure} ({})", kind.word(), history.plan);
+        let text = format!("{word} seed {seed}: {failure} ({})", history.plan);
         println!("{text}");
         Some(text)
     };
@@ -60,8 +102,7 @@ fn many(kind: Kind) {
         ended.flatten().collect()
     });
     println!(
-        "{}: {count} seeds from {first}: {} failed",
-        kind.word(),
+        "{word}: {count} seeds from {first}: {} failed",
         failures.len()
     );
     assert!(
@@ -74,54 +115,64 @@ fn many(kind: Kind) {
 
 #[test]
 fn random_faults() {
-    many(Kind::Pure);
+    many(&Source::Drawn(Kind::Pure));
 }
 
 #[test]
 fn random_faults_beside_legacy() {
-    many(Kind::Mixed);
+    many(&Source::Drawn(Kind::Mixed));
 }
 
 #[test]
 fn random_faults_and_isolation() {
-    many(Kind::Isolation);
+    many(&Source::Drawn(Kind::Isolation));
 }
 
 #[test]
 fn random_faults_and_maintenance() {
-    many(Kind::Maintenance);
+    many(&Source::Drawn(Kind::Maintenance));
 }
 
 #[test]
 fn random_faults_and_legacy_failback() {
-    many(Kind::LegacyFailback);
+    many(&Source::Drawn(Kind::LegacyFailback));
 }
 
 #[test]
 fn random_faults_and_dying_daemons() {
-    many(Kind::Revived);
+    many(&Source::Drawn(Kind::Revived));
 }
 
 #[test]
 fn random_faults_and_fencing() {
-    many(Kind::Fencing);
+    many(&Source::Drawn(Kind::Fencing));
 }
 
 #[test]
 fn one_fault_at_a_time() {
-    many(Kind::Single);
+    many(&Source::Drawn(Kind::Single));
+}
+
+#[test]
+fn near_histories_that_once_failed() {
+    many(&Source::near());
 }
 
 /// For `scripts/sim-worth`: how many histories until one fails, of all kinds in turn or of those that `SIM_KINDS`
-/// names.
+/// names, `near` among them.
 #[test]
 #[ignore = "a measurement"]
 fn long_until_one_fails() {
     let (first, count) = (number("SIM_FIRST", 1), number("SIM_SEEDS", 60));
     let named = std::env::var("SIM_KINDS").unwrap_or_default();
-    let among = |kind: &Kind| named.is_empty() || named.split(' ').any(|it| it == kind.word());
-    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(among).collect();
-    assert!(!kinds.is_empty(), "no kind is called {named}");
+    let kinds: Vec<Source> = match named.trim() {
+        "" => Kind::ALL.into_iter().map(Source::Drawn).collect(),
+        words => {
+            let named =
+                |word| Source::named(word).unwrap_or_else(|| panic!("no kind is called {word}"));
+            words.split(' ').map(named).collect()
+        }
+    };
     let (kinds, of) = (&kinds, kinds.len() as u64);
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let found = std::sync::Mutex::new(None::<(u64, String)>);
@@ -138,7 +189,7 @@ fn long_until_one_fails() {
             scope.spawn(move || {
                 let mut at = worker;
                 while at < count * of && at < earliest() {
-                    let kind = kinds[(at % of) as usize];
+                    let kind = &kinds[(at % of) as usize];
                     let seed = first + at / of;
                     if let Err(failure) = kind.history(seed).verdict()
                         && at < earliest()
@@ -166,8 +217,9 @@ fn one_seed() {
         History::parse(&text).expect("a history")
     } else if std::env::var_os("SIM_SEED").is_some() {
         let word = std::env::var("SIM_KIND").unwrap_or_else(|_| "pure".to_owned());
-        let kind = Kind::ALL.into_iter().find(|kind| kind.word() == word);
-        kind.expect("a kind").history(number("SIM_SEED", 1))
+        Source::named(&word)
+            .expect("a kind")
+            .history(number("SIM_SEED", 1))
     } else {
         return;
     };
