@@ -53,10 +53,14 @@ impl ResourceState {
         if ours && matches!(result, Some("bad" | "badhost")) {
             self.timers.set(Timer::AimedAt, self.after(AIMED_AT));
         }
-        let given = matches!(self.standby.state(), Standby::Given { .. });
-        if ours && over && given && !self.other.is_systole(from) {
+        let gives = matches!(
+            self.standby.state(),
+            Standby::Giving { .. } | Standby::Given { .. }
+        );
+        if ours && over && gives && !self.other.is_systole(from) {
             // To it we are late, and so dead: it has taken everything, and has ended the standby
-            // without its `done`. Its report tells.
+            // without its `done`. Its report tells. The one that it sends by itself may be overtaken by its
+            // `mach_down`, and is older than the last one then.
             self.ask();
         }
         // A node that resolves a split brain reports it in its status, with its weight.

@@ -292,3 +292,30 @@ fn a_node_declared_dead_yields_although_the_report_came_first() {
     core.finish();
     assert_eq!(core.state.held_groups().count(), 0);
 }
+
+/// A legacy taker that stood still declared us dead while we released. Its three messages come in the wrong order: the
+/// report that shows what it took is older than the last one, and it sends no `done`. Simulator: near mixed 13300082.
+#[test]
+fn a_legacy_taker_that_took_everything_during_our_release_is_asked() {
+    let mut core = Core::alone(ON);
+    core.returns("b");
+    core.hear("b", "resource none 1");
+    core.said();
+    assert_eq!(core.phase(), Phase::Stable);
+    core.standby(HoldingSet::FOREIGN);
+    core.hear("b", "ask foreign other");
+    let (verdict, report) = (core.next_seq(), core.next_seq());
+    core.hear("b", "resource foreign mach_down");
+    hear_late(&mut core, report, "resource all 1 req_our_resources()");
+    hear_late(&mut core, verdict, "stonith a n_stnth");
+    core.wait(1_000);
+    assert!(core.said().contains(&"starting".to_owned()), "b is asked");
+    core.hear("b", "resource all 1");
+    core.finish();
+    core.input(ResourceInput::CommUp);
+    core.hear("b", "resource all 1");
+    core.wait(10_000);
+    core.finish();
+    assert_eq!(core.phase(), Phase::Stable);
+    assert_eq!(core.state.rscstatus(), "none", "b runs everything");
+}
