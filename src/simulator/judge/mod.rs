@@ -28,6 +28,8 @@ pub(crate) const LONGEST_PAUSE: Micros = 600 * SECOND;
 #[derive(Debug)]
 pub struct Judge {
     failure: Option<String>,
+    /// Events of the present second.
+    bustle: Bustle,
     /// Which node receives which.
     beats: Beats,
     /// Which host runs which group.
@@ -58,6 +60,28 @@ struct Generations {
     begun_without: u64,
 }
 
+/// Two nodes that answer each other without end keep the clock from going on.
+#[derive(Debug, Default, Clone, Copy)]
+struct Bustle {
+    second: Micros,
+    events: u64,
+}
+
+/// More than any history has in a second: both nodes thaw with full queues, and ask for all that they have missed.
+const MOST_EVENTS: u64 = 200_000;
+
+impl Bustle {
+    fn step(&mut self, now: Micros) -> Option<String> {
+        let second = now / SECOND;
+        if second != self.second {
+            *self = Self { second, events: 0 };
+        }
+        self.events += 1;
+        (self.events > MOST_EVENTS)
+            .then(|| format!("more than {MOST_EVENTS} events within a second"))
+    }
+}
+
 /// Generations that may be begun without a new cause: a yield that is interrupted and begun again.
 const SPARE_GENERATIONS: u64 = 2;
 
@@ -65,6 +89,7 @@ impl Judge {
     pub(crate) fn new(plan: &Plan) -> Self {
         Self {
             failure: None,
+            bustle: Bustle::default(),
             beats: Beats::new(plan),
             owners: Owners::new(plan),
             addresses: Owners::of_addresses(plan),
@@ -382,6 +407,8 @@ impl Judge {
 
     /// Checked after every event.
     pub(crate) fn step(&mut self, now: Micros) {
+        let finding = self.bustle.step(now);
+        self.found(now, finding);
         let finding = self.beats.step(now);
         self.found(now, finding);
         let finding = self.owners.step(now, &self.beats);
