@@ -202,6 +202,15 @@ pub fn since_boot() -> Duration {
     read(ClockId::CLOCK_BOOTTIME)
 }
 
+/// Until the next whole multiple of `period` since the machine began; never nothing. What is done every so often and has no
+/// moment of its own is done together then: an idle daemon wakes once for all of it.
+#[must_use]
+pub fn until_common(period: Duration) -> Duration {
+    let period = period.max(Duration::from_millis(1));
+    let over = since_boot().as_nanos() % period.as_nanos();
+    period.saturating_sub(Duration::from_nanos(u64::try_from(over).unwrap_or(0)))
+}
+
 /// The wall clock in whole seconds since 1970, for log lines and files.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place that asks")]
@@ -216,6 +225,18 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn what_has_no_moment_of_its_own_is_done_together() {
+        let period = Duration::from_secs(86_400);
+        let wait = until_common(period);
+        assert!(!wait.is_zero() && wait <= period);
+        // From anywhere before it the same moment comes next, to the moment between two readings.
+        let moment = since_boot() + wait;
+        let again = since_boot() + until_common(period);
+        assert!(again.abs_diff(moment) < Duration::from_secs(60) || again > moment);
+        assert!(!until_common(Duration::ZERO).is_zero());
+    }
 
     #[test]
     fn the_larger_part_of_a_lateness_is_its_cause() {

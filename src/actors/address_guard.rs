@@ -23,7 +23,7 @@ use crate::actors::groups::{AllKept, AskAllAddresses, AskAllKept, GroupsActor, L
 use crate::actors::lease::{LeaseChanged, LeaseThread};
 use crate::actors::messages::{AskPutBack, NoteAbsent, NoteDecision, NoteLinks};
 use crate::actors::resource_group::{Care, KeptAddress, PutBack};
-use crate::clock::{Clock, Monotonic};
+use crate::clock::{self, Clock, Monotonic};
 use crate::net::address::AddressResource;
 use crate::net::news::{News, Subscription};
 use crate::net::service_address::{AddressManager, Links, Presence};
@@ -103,7 +103,7 @@ pub struct AddressGuardActor {
     /// A look after [`WORK`] is due.
     after_work: bool,
     /// When a try is due, and a look with it.
-    due: Option<Monotonic>,
+    due: Option<(Monotonic, SpawnHandle)>,
     watch: LinkWatch,
     /// The same of the interfaces; `None`: nothing was seen yet.
     links: Option<NoteLinks>,
@@ -173,7 +173,7 @@ impl AddressGuardActor {
             self.targets.links.do_send(links);
         }
         self.event(Event::Changed, ctx);
-        ctx.run_later(TURN, Self::turn);
+        ctx.run_later(clock::until_common(TURN), Self::turn);
     }
 
     fn event(&mut self, event: Event, ctx: &mut Context<Self>) {
@@ -182,14 +182,24 @@ impl AddressGuardActor {
             self.perform(action, ctx);
         }
         self.tell_absent();
-        let due = self.guard.next_try(now);
-        if let Some(at) = due.filter(|_| due != self.due) {
-            ctx.run_later(at.since(now), |act, ctx| {
+        self.arm(self.guard.next_try(now), now, ctx);
+    }
+
+    /// There is one timer for the next try: each look may give it another time.
+    fn arm(&mut self, due: Option<Monotonic>, now: Monotonic, ctx: &mut Context<Self>) {
+        if due == self.due.map(|(at, _)| at) {
+            return;
+        }
+        if let Some((_, earlier)) = self.due.take() {
+            ctx.cancel_future(earlier);
+        }
+        self.due = due.map(|at| {
+            let timer = ctx.run_later(at.since(now), |act, ctx| {
                 act.due = None;
                 act.look(ctx);
             });
-        }
-        self.due = due;
+            (at, timer)
+        });
     }
 
     fn perform(&mut self, action: Action, ctx: &mut Context<Self>) {
@@ -506,7 +516,7 @@ impl Actor for AddressGuardActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.subscribe(ctx);
-        ctx.run_later(TURN, Self::turn);
+        ctx.run_later(clock::until_common(TURN), Self::turn);
     }
 }
 

@@ -1,15 +1,12 @@
 //! The central actor: owns the [`Node`] core and turns its actions into messages.
 //!
 //! It lives on the cluster thread. A handler translates and calls `step`; `step` asks the core,
-//! carries the actions out in their order and re-arms the one timer. Nothing on this path waits.
+//! carries the actions out in their order and re-arms the one timer (`alarm.rs`). Nothing on this path waits.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{
-    Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle, Supervised,
-    WeakRecipient,
-};
+use actix::{Actor, Addr, Context, Handler, MessageResult, Recipient, Supervised, WeakRecipient};
 use actix_rt::ArbiterHandle;
 use tracing::{debug, error, trace, warn};
 
@@ -27,7 +24,7 @@ use crate::actors::own_beats::OwnBeats;
 use crate::actors::supervise::{NotStarted, RestartPolicy};
 use crate::actors::watchdog::OwnBeat;
 use crate::clients::control::{FencesReport, NodeReport};
-use crate::clock::{Clock, Evidence, Monotonic};
+use crate::clock::{Clock, Evidence};
 use crate::ha_log::target;
 use crate::node::Node;
 use crate::node::ledger::{Given, Ledger};
@@ -51,6 +48,7 @@ use crate::protocol::status::NodeStatus;
 use crate::protocol::wire::{EncodeError, MessageFormat};
 use crate::protocol::{field, message};
 use crate::resources::owners::Before;
+use alarm::Alarm;
 use packing::Packing;
 
 /// Batches of messages that wait for membership at most. One of every medium fits several times; a
@@ -111,6 +109,8 @@ pub struct MembershipSetup {
     pub compression: Compression,
     /// After a restart of the process in place: what goes on.
     pub resume: Option<Resume>,
+    /// Whether the deadlines of the core are timers of the kernel. Tests with a clock of their own do without.
+    pub kernel_timer: bool,
     /// Where the actions go.
     pub outlets: Outlets,
 }
@@ -161,7 +161,7 @@ pub struct MembershipActor {
     at_beat: Evidence,
     /// From their opening to the end of the shutdown.
     media: Option<Vec<Recipient<Transmit>>>,
-    timer: Option<Timer>,
+    alarm: Alarm,
     /// The own status word as of the last action carried out.
     own_status: NodeStatus,
     /// What the groups keep for a successor.
@@ -228,12 +228,6 @@ impl Kept {
     }
 }
 
-/// The one timer.
-struct Timer {
-    at: Monotonic,
-    handle: SpawnHandle,
-}
-
 impl MembershipActor {
     fn new(setup: MembershipSetup) -> Self {
         let (settings, identity) = (setup.settings.clone(), setup.identity.clone());
@@ -254,7 +248,7 @@ impl MembershipActor {
             clock: Clock::start(),
             at_beat: Evidence::default(),
             media: None,
-            timer: None,
+            alarm: Alarm::default(),
             kept,
             last_told: again::LastTold::default(),
             health: Health::default(),
@@ -270,6 +264,9 @@ impl MembershipActor {
     fn begin(&mut self, ctx: &mut Context<Self>) {
         if self.media.is_none() {
             return;
+        }
+        if self.setup.kernel_timer {
+            self.wait_for_kernel(ctx);
         }
         self.signing = Arc::clone(&self.setup.keys);
         self.node.keys_are(KeyNumbers::of(&self.setup.keys));
@@ -519,31 +516,19 @@ impl MembershipActor {
         self.limiter.pass(kind, self.clock.now().instant)
     }
 
-    /// Arms the timer for the core's next deadline. One that is armed for earlier stays: a tick too
-    /// early does no harm, and re-arming for every message received costs more.
     fn rearm(&mut self, ctx: &mut Context<Self>) {
         self.pack_next(ctx);
-        if self.media.is_none() {
-            return;
+        if self.media.is_some()
+            && let Some(next) = self.node.next_deadline()
+        {
+            self.arm(next, ctx);
         }
-        let Some(next) = self.node.next_deadline() else {
-            return;
-        };
-        if let Some(timer) = &self.timer {
-            if timer.at <= next {
-                return;
-            }
-            ctx.cancel_future(timer.handle);
-        }
-        let wait = next.since(self.clock.now().instant);
-        let handle = ctx.run_later(wait, Self::tick);
-        self.timer = Some(Timer { at: next, handle });
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
         let now = self.clock.now().instant;
-        if let Some(timer) = self.timer.take() {
-            self.note_lateness(now.since(timer.at));
+        if let Some(due) = self.alarm.rings() {
+            self.note_lateness(now.since(due));
         }
         for line in self.limiter.report(now) {
             notice::log(&line);
@@ -628,7 +613,7 @@ impl Supervised for MembershipActor {
             self.node.haresources_on_disk(marks.clone());
         }
         self.own_status = self.node.status();
-        self.timer = None;
+        self.alarm.forget();
         self.actions = Vec::new();
         notice::log(&Notice::OtherCrit {
             text: "membership was restarted after a fault of our own".to_owned(),
@@ -940,6 +925,7 @@ impl Handler<AskMaintenance> for MembershipActor {
 }
 
 mod again;
+mod alarm;
 mod packing;
 pub mod restart;
 #[cfg(test)]

@@ -62,6 +62,7 @@ use crate::actors::ping::PingActor;
 use crate::actors::respawn::{Clients, FailfastDied};
 use crate::actors::shared::Shared;
 use crate::actors::watchdog::WatchdogActor;
+use crate::clock;
 use crate::config::Config;
 use crate::config::load::LoadOptions;
 use crate::ha_log::HaLog;
@@ -222,7 +223,7 @@ impl RootActor {
             .membership
             .try_send(LoadAverage(startup::load_average()));
         let pause = self.config.timing.keepalive.max(LOAD_PAUSE);
-        ctx.run_later(pause, Self::sample_load);
+        ctx.run_later(clock::until_common(pause), Self::sample_load);
     }
 
     /// Writes what could not be written, looks whether haresources was changed, and takes ended children from the process list.
@@ -231,7 +232,7 @@ impl RootActor {
         self.held.with(|held| held.try_again());
         self.look_at_haresources(ctx);
         self.look_for_unread(ctx);
-        ctx.run_later(TEND, Self::tend);
+        ctx.run_later(clock::until_common(TEND), Self::tend);
     }
 
     /// Tells the service manager every second that the daemon works.

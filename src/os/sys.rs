@@ -27,8 +27,20 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use smallvec::SmallVec;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::clock::LocalTime;
+
+/// A descriptor of which the runtime says when there is something to read.
+///
+/// # Errors
+/// It cannot be registered with the runtime.
+pub fn watched(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an owned descriptor stays the same and open as long as it lives.
+    unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }
+        .map_err(|error| error.into_parts().1)
+}
 
 /// Stack that is touched, and so resident, before the cluster thread sends its first heartbeat.
 pub const TOUCHED_STACK_BYTES: usize = 128 * 1024;

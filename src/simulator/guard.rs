@@ -30,6 +30,9 @@ const WORK: Micros = SECOND / 2;
 /// After a try that nobody wanted.
 const BUSY: Micros = 100_000;
 
+/// Between the end of a look and the begin of the next.
+const REST: Micros = 10_000;
+
 /// The guard of one host.
 #[derive(Debug)]
 pub(crate) struct HostGuard {
@@ -42,6 +45,10 @@ pub(crate) struct HostGuard {
     due: Option<Monotonic>,
     /// A look after [`WORK`] is due.
     after_work: bool,
+    /// When the last look was.
+    looked: Micros,
+    /// A look after [`REST`] is due.
+    again: bool,
 }
 
 impl Default for HostGuard {
@@ -52,6 +59,8 @@ impl Default for HostGuard {
             down: false,
             due: None,
             after_work: false,
+            looked: 0,
+            again: false,
         }
     }
 }
@@ -62,7 +71,9 @@ pub(crate) enum Turn {
     /// It looks. `regular`: and again after [`TURN`].
     Look { regular: bool },
     /// It looks, because a try is due.
-    Due,
+    Due(Monotonic),
+    /// It looks, because it was to while it rested.
+    Again,
     /// It looks, because a group was at work.
     AfterWork,
     /// The network was asked.
@@ -85,6 +96,7 @@ impl World {
         guard.guard = AddressGuard::new(false);
         guard.due = None;
         guard.after_work = false;
+        guard.again = false;
         self.guard_turn(host, 0, Turn::Look { regular: true });
     }
 
@@ -127,15 +139,22 @@ impl World {
                 if regular {
                     self.guard_turn(host, TURN, turn);
                 }
-                self.guard_looks(host);
+                self.guard_looks_once(host);
             }
-            Turn::Due => {
-                self.hosts[host].guard.due = None;
-                self.guard_looks(host);
+            Turn::Due(at) => {
+                // There is one timer: another time has taken its place.
+                if self.hosts[host].guard.due == Some(at) {
+                    self.hosts[host].guard.due = None;
+                    self.guard_looks_once(host);
+                }
+            }
+            Turn::Again => {
+                self.hosts[host].guard.again = false;
+                self.guard_looks_once(host);
             }
             Turn::AfterWork => {
                 self.hosts[host].guard.after_work = false;
-                self.guard_looks(host);
+                self.guard_looks_once(host);
             }
             Turn::Asked(group) => {
                 if self.is_answered(host, group) {
@@ -158,6 +177,18 @@ impl World {
                     self.guard_tried(host, group, Tried::NotNeeded);
                 }
             }
+        }
+    }
+
+    /// One look at a time; what comes meanwhile calls for one more.
+    fn guard_looks_once(&mut self, host: HostId) {
+        let guard = &mut self.hosts[host].guard;
+        let rested = guard.looked + REST;
+        if self.now >= rested {
+            guard.looked = self.now;
+            self.guard_looks(host);
+        } else if !std::mem::replace(&mut guard.again, true) {
+            self.guard_turn(host, rested - self.now, Turn::Again);
         }
     }
 
@@ -223,7 +254,7 @@ impl World {
         let due = self.hosts[host].guard.guard.next_try(now);
         if let Some(at) = due.filter(|_| due != self.hosts[host].guard.due) {
             let after = Micros::try_from(at.since(now).as_micros()).unwrap_or(Micros::MAX);
-            self.guard_turn(host, after, Turn::Due);
+            self.guard_turn(host, after, Turn::Due(at));
         }
         self.hosts[host].guard.due = due;
     }

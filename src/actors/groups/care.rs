@@ -22,6 +22,7 @@ use crate::actors::messages::{
     AskSettled, GroupCommand, GroupDone, NoteDecision, PeerStatus, TellAgain,
 };
 use crate::actors::resource_group::Care;
+use crate::clock;
 use crate::config::settings::StrayAddresses;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::protocol::group::GroupKey;
@@ -195,7 +196,7 @@ impl GroupsActor {
                 }
             }));
         }
-        ctx.run_later(TEND, move |act, ctx| {
+        ctx.run_later(clock::until_common(TEND), move |act, ctx| {
             act.tend(turn.wrapping_add(1), ctx);
         });
     }

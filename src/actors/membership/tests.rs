@@ -147,6 +147,7 @@ fn host_with(settings: NodeSettings, number: u8, resume: Option<Resume>) -> Host
         format: MessageFormat::Classic,
         compression: Compression::default(),
         resume,
+        kernel_timer: false,
         outlets: Outlets {
             groups: groups.start().recipient(),
             hooks: Some(hooks),

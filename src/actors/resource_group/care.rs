@@ -14,6 +14,7 @@ use crate::clock::Monotonic;
 use crate::config::settings::StrayAddresses;
 use crate::net::address::parse_word;
 use crate::net::announce::Again;
+use crate::net::probe::Effort;
 use crate::net::service_address::{Claim, Removed};
 use crate::notice::Severity;
 
@@ -161,13 +162,21 @@ impl Handler<Care> for ResourceGroupActor {
             return;
         }
         match care {
-            Care::Look => self.ask(ctx, |run| async move { run.claims().await }, Self::looked),
+            Care::Look => self.ask(
+                ctx,
+                |run| async move { run.claims(Effort::Full).await },
+                Self::looked,
+            ),
             Care::Tidy => self.ask(
                 ctx,
                 |run| async move { run.present().await },
                 |act, present, ctx| act.tidy(present, Vec::new(), ctx),
             ),
-            Care::Check => self.ask(ctx, |run| async move { run.claims().await }, Self::checked),
+            Care::Check => self.ask(
+                ctx,
+                |run| async move { run.claims(Effort::Routine).await },
+                Self::checked,
+            ),
             Care::Announce => self.announce(Again::Conflict, ctx),
             Care::LinkUp => self.announce(Again::LinkUp, ctx),
         }
@@ -191,8 +200,13 @@ impl Handler<AskUnanswered> for ResourceGroupActor {
 
 impl GroupRun {
     /// Which other hosts have addresses of this group; `None`: not known.
-    pub(super) async fn claims(&self) -> Option<Vec<Claim>> {
-        match self.context.addresses.claims(&self.addresses()).await {
+    pub(super) async fn claims(&self, effort: Effort) -> Option<Vec<Claim>> {
+        match self
+            .context
+            .addresses
+            .claims(&self.addresses(), effort)
+            .await
+        {
             Ok(claims) => Some(claims),
             Err(error) => {
                 log(Severity::Warn, &error);
@@ -206,7 +220,7 @@ impl GroupRun {
     pub(super) async fn foreign_claim(&self, known: Option<Vec<Claim>>) -> Option<Claim> {
         let claims = match known {
             Some(claims) => claims,
-            None => self.claims().await.unwrap_or_default(),
+            None => self.claims(Effort::Full).await.unwrap_or_default(),
         };
         if !claims.is_empty() {
             // It may be here as well, left by an earlier run: then two hosts have it.

@@ -7,6 +7,7 @@ use std::pin::Pin;
 
 use crate::net::address::AddressResource;
 use crate::net::announce::Again;
+use crate::net::probe::Effort;
 use crate::net::service_address::{AddressManager, Claim, Presence, Removed};
 
 /// The result of [`AddressHandler`]. Used only on the thread of the group actors.
@@ -50,7 +51,11 @@ pub trait AddressHandler: Send + Sync {
         Box::pin(async { false })
     }
     /// Which other hosts on the network have which of the addresses. May take a second.
-    fn claims<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<Claim>>;
+    fn claims<'a>(
+        &'a self,
+        addresses: &'a [AddressResource],
+        effort: Effort,
+    ) -> AddressFuture<'a, Vec<Claim>>;
     /// The addresses for which no host on the network answers; addresses that cannot be probed are
     /// left out. May take a second.
     fn unanswered<'a>(&'a self, addresses: &'a [AddressResource])
@@ -129,9 +134,13 @@ impl AddressHandler for AddressManager {
         })
     }
 
-    fn claims<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<Claim>> {
-        Box::pin(async {
-            let claims = AddressManager::claims(self, addresses).await;
+    fn claims<'a>(
+        &'a self,
+        addresses: &'a [AddressResource],
+        effort: Effort,
+    ) -> AddressFuture<'a, Vec<Claim>> {
+        Box::pin(async move {
+            let claims = AddressManager::claims(self, addresses, effort).await;
             claims.map_err(|error| error.to_string())
         })
     }

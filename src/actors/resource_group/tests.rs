@@ -22,6 +22,7 @@ use crate::config::settings::{NativeAddresses, StrayAddresses};
 use crate::net::address::AddressResource;
 use crate::net::announce::Again;
 use crate::net::names::Names;
+use crate::net::probe::Effort;
 use crate::net::service_address::{Claim, Removed};
 use crate::os::paths::Paths;
 use crate::protocol::event::{GroupOutcome, OrderId};
@@ -184,7 +185,11 @@ impl AddressHandler for FakeAddresses {
         })
     }
 
-    fn claims<'a>(&'a self, addresses: &'a [AddressResource]) -> AddressFuture<'a, Vec<Claim>> {
+    fn claims<'a>(
+        &'a self,
+        addresses: &'a [AddressResource],
+        _: Effort,
+    ) -> AddressFuture<'a, Vec<Claim>> {
         Box::pin(async move {
             *self.asked.lock().expect("lock") += 1;
             let foreign = self.foreign.lock().expect("lock").clone();

@@ -11,8 +11,8 @@
 //! | the cluster thread is ready to run and has used no processor time since the last check | it is starved and will catch up: the count begins anew |
 //! | none of these for longer than the dead time | it hangs (a lock, a disk, an endless loop), and the others have declared this node dead: soon after a start a legacy node waits two seconds longer, and takes over all the same when a heartbeat comes then |
 //!
-//! There are no pauses between the checks of a healthy thread: the next one comes when its last heartbeat is half a dead time old. From
-//! then on there is one in each eighth of it.
+//! There are no pauses between the checks of a healthy thread: the next one comes when its last heartbeat is five eighths
+//! of a dead time old. From then on there is one in each eighth of it.
 //!
 //! A shorter limit would end daemons that only had a short delay. At the dead time nothing is lost
 //! by it, because the others take over then whatever we do. A thread that catches up later than
@@ -120,12 +120,14 @@ impl HeartbeatWatch {
         left.unwrap_or_default().max(self.pause)
     }
 
-    /// A thread that has sent a heartbeat lately is not checked before half of the dead time is over: a healthy node
-    /// does not wake for it.
+    /// A thread that has sent a heartbeat lately is not checked before five eighths of the dead time are over: a healthy
+    /// node rarely wakes for it.
     fn until_next(&self, now: Monotonic) -> Duration {
-        let left = self
-            .counted_from
-            .map(|from| (self.limit / 2).saturating_sub(now.since(from)));
+        let left = self.counted_from.map(|from| {
+            (self.limit / 8)
+                .saturating_mul(5)
+                .saturating_sub(now.since(from))
+        });
         left.unwrap_or_default().max(self.pause)
     }
 }

@@ -231,6 +231,7 @@ impl RootActor {
             keys: Arc::clone(&keys),
             format: config.message_format,
             compression: config.compression,
+            kernel_timer: true,
             outlets: Outlets {
                 groups: groups.clone().recipient(),
                 hooks: (!only_releases).then(|| hooks.clone().recipient()),

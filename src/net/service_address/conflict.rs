@@ -13,7 +13,7 @@ use crate::net::frames::Mac;
 use crate::net::netlink::Netlink;
 use crate::net::own_addresses::Stray;
 use crate::net::placement::{Assigned, Interface, carried, needs_routes, place, settled};
-use crate::net::probe::{self, Question};
+use crate::net::probe::{self, Effort, Question};
 
 /// Another host that answers for a service address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,11 @@ impl AddressManager {
     ///
     /// # Errors
     /// The kernel does not answer, or no question could be sent: nothing is known.
-    pub async fn claims(&self, resources: &[AddressResource]) -> Result<Vec<Claim>, AddressError> {
+    pub async fn claims(
+        &self,
+        resources: &[AddressResource],
+        effort: Effort,
+    ) -> Result<Vec<Claim>, AddressError> {
         let Some(first) = resources.first() else {
             return Ok(Vec::new());
         };
@@ -57,7 +61,7 @@ impl AddressManager {
             address: first.address,
             source,
         };
-        let claims = probe::ask(&questions, &own).await.map_err(failed)?;
+        let claims = probe::ask(&questions, &own, effort).await.map_err(failed)?;
         Ok(claims
             .into_iter()
             .map(|(address, mac)| Claim { address, mac })
@@ -95,7 +99,9 @@ impl AddressManager {
             address: first.address,
             source,
         };
-        let claims = probe::ask(&questions, &own).await.map_err(failed)?;
+        let claims = probe::ask(&questions, &own, Effort::Full)
+            .await
+            .map_err(failed)?;
         let asked = questions.iter().map(|question| question.address);
         Ok(asked.filter(|it| !claims.contains_key(it)).collect())
     }

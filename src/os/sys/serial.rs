@@ -5,8 +5,6 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, IntoRawFd as _, Owne
 use std::path::Path;
 
 use nix::errno::Errno;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use serialport::{DataBits, FlowControl, Parity, StopBits};
 
@@ -29,16 +27,6 @@ pub fn open(device: &Path, baud: u32) -> io::Result<OwnedFd> {
         .map_err(io::Error::from)?;
     // SAFETY: `into_raw_fd` gives up the descriptor, which is open, and nobody else closes it.
     Ok(unsafe { OwnedFd::from_raw_fd(port.into_raw_fd()) })
-}
-
-/// A port of which the runtime says when there is something to read.
-///
-/// # Errors
-/// It cannot be registered with the runtime.
-pub fn watched(port: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an owned descriptor stays the same and open as long as it lives.
-    unsafe { AsyncFd::register_with_interest(port, Interest::READABLE) }
-        .map_err(|error| error.into_parts().1)
 }
 
 /// Closing the port does not wait for what has not left it (`ASYNC_CLOSING_WAIT_NONE` of `linux/serial.h`).

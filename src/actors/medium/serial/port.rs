@@ -150,7 +150,7 @@ impl Port {
         // Without one the line is as good.
         let _ = tcsendbreak(&opened.file);
         Ok(Self {
-            file: sys::serial::watched(opened.file)?,
+            file: sys::watched(opened.file)?,
             _lock: opened.lock,
         })
     }
