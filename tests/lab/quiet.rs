@@ -1,4 +1,4 @@
-//! A healthy pair logs nothing above `info`, from its start to its stop.
+//! A healthy pair logs nothing above `info`, from its start to its stop: ten configurations.
 
 use std::fs;
 use std::time::Duration;
@@ -36,7 +36,10 @@ fn loud(pair: &Pair, node: &str) -> Vec<String> {
 
 /// Starts both, lets them run, stops the standby, starts it again and stops both.
 fn healthy(config: PairConfig) {
-    let pair = Pair::new(config);
+    healthy_pair(&Pair::new(config));
+}
+
+fn healthy_pair(pair: &Pair) {
     for node in NODES {
         // Not the first start in the life of the machine, which says that it has no generation yet.
         let file = pair.lab.dir(node).join("lib/hb_generation");
@@ -59,11 +62,12 @@ fn healthy(config: PairConfig) {
     std::thread::sleep(WATCHED);
     pair.stop("node1");
     pair.wait_owner("node2", ADDRESS_1, "a");
+    pair.wait_holds("node2", "all");
     pair.begin_stop("node2");
     pair.wait_log_count("node2", "node2 Heartbeat shutdown complete.", 2);
     for node in NODES {
         if pair.kind(node).is_ours() {
-            let said = loud(&pair, node);
+            let said = loud(pair, node);
             assert!(
                 said.is_empty(),
                 "{node}:\n{}\n\n{}",
@@ -124,6 +128,49 @@ fn usual_times(kinds: [Kind; 2]) {
     healthy(config.with_failback("on"));
 }
 
+/// Multicast, an old key that is still known, and compression.
+fn multicast_and_keys(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.media = "mcast eth0 239.0.0.42 694 1 0\ncompression zlib".into();
+    config.auth = "auth 2\n1 crc\n2 sha1 labkey\n".into();
+    healthy(config.with_failback("on"));
+}
+
+/// The respawned `ipfail` of Debian, and a ping node that answers.
+fn respawned_ipfail(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.media =
+        "bcast eth0\nping 10.77.0.254\nrespawn hacluster /usr/libexec/heartbeat/ipfail".into();
+    healthy(config);
+}
+
+/// Addresses as `IPaddr2` and by their number alone, with scripts between them, and a group of a script alone.
+fn many_resources(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds).with_two_cables();
+    config.resources = format!(
+        "node1 {ADDRESS_1}/24/eth0 dummy::a IPaddr2::10.77.0.103/24/eth0 dummy::b\nnode2 dummy::alone\n"
+    );
+    healthy(config.with_failback("on"));
+}
+
+/// Monitors, the kernel's lease and a node of its own settings.
+fn monitors_and_lease(kinds: [Kind; 2]) {
+    let pair = Pair::new(PairConfig::new(kinds));
+    let settings = "address_lease = 1\n[[monitor]]\nresource = \"dummy::a\"\ninterval_s = 1\n";
+    for node in NODES.into_iter().filter(|node| pair.kind(node).is_ours()) {
+        let file = pair.lab.dir(node).join("ha.d/systole.toml");
+        fs::write(file, settings).expect("settings");
+    }
+    healthy_pair(&pair);
+}
+
+/// A file for debug lines.
+fn debug_lines(kinds: [Kind; 2]) {
+    let mut config = PairConfig::new(kinds);
+    config.media = "bcast eth0\ndebugfile /var/log/ha-debug\ndebug 1".into();
+    healthy(config.with_second_group());
+}
+
 macro_rules! tests {
     ($($name:ident $kinds:ident $scenario:ident;)*) => { $(
         #[test]
@@ -147,4 +194,17 @@ tests! {
     usual_times_beside_a_legacy_standby SYSTOLE_OWNER usual_times;
     long_usual_times_beside_a_legacy_owner LEGACY_OWNER usual_times;
     long_usual_times_of_two_systole_nodes OURS_OURS usual_times;
+    multicast_beside_a_legacy_standby SYSTOLE_OWNER multicast_and_keys;
+    long_multicast_beside_a_legacy_owner LEGACY_OWNER multicast_and_keys;
+    long_multicast_of_two_systole_nodes OURS_OURS multicast_and_keys;
+    ipfail_beside_a_legacy_owner LEGACY_OWNER respawned_ipfail;
+    long_ipfail_beside_a_legacy_standby SYSTOLE_OWNER respawned_ipfail;
+    long_ipfail_of_two_systole_nodes OURS_OURS respawned_ipfail;
+    many_resources_beside_a_legacy_standby SYSTOLE_OWNER many_resources;
+    long_many_resources_beside_a_legacy_owner LEGACY_OWNER many_resources;
+    many_resources_of_two_systole_nodes OURS_OURS many_resources;
+    monitors_of_two_systole_nodes OURS_OURS monitors_and_lease;
+    monitors_beside_a_legacy_standby SYSTOLE_OWNER monitors_and_lease;
+    debug_lines_beside_a_legacy_owner LEGACY_OWNER debug_lines;
+    long_debug_lines_of_two_systole_nodes OURS_OURS debug_lines;
 }
