@@ -12,6 +12,7 @@ pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod doctor;
+pub mod export;
 pub mod foresight;
 pub mod ha_log;
 pub mod helper;

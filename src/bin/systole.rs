@@ -13,7 +13,7 @@ use systole::cli::systole::{Command, FenceCommand, MonitorCommand, MoveOptions, 
 use systole::cli::view::{
     WhyReport, as_json, decision_of, json_line, present_state, why_for_people,
 };
-use systole::cli::{self, doctor, fence, plan, print, reload, status, watch};
+use systole::cli::{self, doctor, export, fence, plan, print, reload, status, watch};
 use systole::clients::api_client::{ApiClient, ApiError};
 use systole::clients::control::{ControlError, FenceReport, Reply, Request, View, ask};
 use systole::clock::{Clock, Monotonic};
@@ -67,6 +67,7 @@ fn main() -> ExitCode {
             finish(&doctor::run(&options))
         }
         Command::Plan(options) => finish(&plan::run(&options)),
+        Command::Export(options) => finish(&export::run(&options)),
         Command::Freeze => maintain("freeze", FROZEN),
         Command::Thaw => maintain("thaw", THAWED),
         Command::Fence(command) => fence_devices(&command),

@@ -8,6 +8,7 @@ pub mod check;
 pub mod cl_status;
 pub mod control_commands;
 pub mod doctor;
+pub mod export;
 pub mod fence;
 pub mod getopt;
 pub mod heartbeat;

@@ -10,6 +10,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::control_commands::Answer;
 use super::doctor::DoctorOptions;
+use super::export::ExportOptions;
 use super::plan::PlanOptions;
 
 /// The exit code of a command line that cannot be understood.
@@ -19,7 +20,7 @@ pub const EXIT_USAGE: u8 = 2;
 ///
 /// Asks the running daemon what it does and why, and tells it to leave resources alone
 /// during maintenance. Most commands are for root; why, freeze and thaw also for members of
-/// the group haclient, and doctor for everybody.
+/// the group haclient, and doctor, plan and export for everybody.
 #[derive(Debug, Parser)]
 #[command(
     name = "systole",
@@ -175,6 +176,21 @@ alpha dies
     0.00 s  alpha  loses power
    10.02 s  beta   declares alpha dead: nothing was received of it for its dead time"))]
     Plan(PlanOptions),
+
+    /// Write the files of another cluster manager that mean the same
+    ///
+    /// TARGET is pacemaker (cib.xml and corosync.conf), corosync (corosync.conf alone) or
+    /// keepalived (keepalived-NODE.conf for each node). DIR gets MIGRATION.txt too: what each
+    /// line of ha.cf, haresources, authkeys and systole.toml has become, or why it is lost or
+    /// not needed, and the steps of the move. Where something is lost, each such line is named
+    /// and nothing is written, unless --lossy is given. Needs no daemon, starts and stops
+    /// nothing, and changes nothing outside of DIR; any user may call it who can read the files.
+    /// The secret of authkeys is not written. Passwords of fencing devices stand in cib.xml.
+    /// All files are for their owner only.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_EXPORT, "\
+# systole export pacemaker --out /root/pacemaker
+written to /root/pacemaker: cib.xml corosync.conf MIGRATION.txt; nothing is lost; ..."))]
+    Export(ExportOptions),
 
     /// Give groups to the other node
     ///
@@ -429,6 +445,12 @@ const CODES_OF_PLAN: &str = "\
 1  a group runs nowhere in the end, or ran on both nodes
 2  the command line cannot be understood, or there is no such incident
 3  the files describe no pair with groups, or cannot be read";
+
+const CODES_OF_EXPORT: &str = "\
+0  written
+1  something would be lost, DIR is not empty, or it cannot be written
+2  the command line cannot be understood
+3  the files cannot be read, or have errors";
 
 const CODES_OF_FENCE: &str = "\
 0  every device works; list: every device has said which nodes it can reset

@@ -204,6 +204,15 @@ pub(super) fn stonith_host(draft: &mut Draft<'_>, value: &str) -> Verdict {
     Ok(())
 }
 
+/// How a `stonith_host` line with these parameters is driven, on whichever host; `None`: they cannot be read.
+#[must_use]
+pub fn driver(kind: &str, parameters: &str) -> Option<FenceDriver> {
+    if is_agent(kind) {
+        return read_words(parameters).ok().map(FenceDriver::Agent);
+    }
+    (!parameters.is_empty()).then(|| FenceDriver::PluginWords(Secret::new(parameters)))
+}
+
 fn keep(draft: &mut Draft<'_>, kind: &str, only_here: bool, driver: FenceDriver) {
     let place = draft.place();
     let place = place.rsplit_once(": ").map_or(place, |(place, _)| place);

@@ -21,7 +21,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 pub use desk::Desk;
-pub use facts::{Facts, Host};
+pub use facts::{Content, Facts, Host, Kind};
 pub use finding::{Finding, Level, Report, SCHEMA};
 pub use rules::{RULES, table};
 pub use source::{Copied, Source};
@@ -41,6 +41,16 @@ pub fn collect(here: &dyn Source, there: Option<&dyn Source>) -> (Facts, Option<
     }
     judge(&desk, other.as_ref());
     (desk.into_facts(), other.map(Desk::into_facts))
+}
+
+/// A desk that looks at one node: its files and its host answer what reading the configuration asks, without a daemon,
+/// a packet or a right that the user does not have. The lines of authkeys that cannot be read are replaced by a key
+/// that nobody has.
+#[must_use]
+pub fn desk(source: &dyn Source) -> Desk<'_> {
+    let desk = Desk::looking(source);
+    desk.name_itself(None);
+    desk
 }
 
 /// Judges. Pure.

@@ -30,7 +30,8 @@ fn knows() -> BTreeMap<&'static str, String> {
             said(env!("CARGO_BIN_EXE_systole"), &["--help"], "-")
                 + " help"
                 + &[
-                    "status", "metrics", "doctor", "plan", "standby", "takeover", "reload",
+                    "status", "metrics", "doctor", "plan", "export", "standby", "takeover",
+                    "reload",
                 ]
                 .map(|it| said(env!("CARGO_BIN_EXE_systole"), &[it, "--help"], "-"))
                 .concat(),
