@@ -18,9 +18,9 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use systole::cli::systole::{self as command_line, parse};
 
-const COMMANDS: [&str; 15] = [
-    "status", "check", "view", "why", "metrics", "doctor", "plan", "standby", "takeover", "reload",
-    "freeze", "thaw", "monitor", "clear", "fence",
+const COMMANDS: [&str; 16] = [
+    "status", "check", "view", "why", "metrics", "doctor", "plan", "export", "standby", "takeover",
+    "reload", "freeze", "thaw", "monitor", "clear", "fence",
 ];
 const MONITOR: [&str; 1] = ["run"];
 const FENCE: [&str; 4] = ["list", "status", "test", "confirm"];
@@ -168,6 +168,7 @@ fn every_command_of_the_definition_is_understood() {
             "fence" => continue,
             "monitor" => vec![name, "run", "web"],
             "clear" => vec![name, "web"],
+            "export" => vec![name, "pacemaker", "--out", "web"],
             _ => vec![name],
         };
         let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
