@@ -25,6 +25,9 @@ _systole() {
             systole,doctor)
                 cmd="systole__subcmd__doctor"
                 ;;
+            systole,export)
+                cmd="systole__subcmd__export"
+                ;;
             systole,fence)
                 cmd="systole__subcmd__fence"
                 ;;
@@ -103,6 +106,9 @@ _systole() {
             systole__subcmd__help,doctor)
                 cmd="systole__subcmd__help__subcmd__doctor"
                 ;;
+            systole__subcmd__help,export)
+                cmd="systole__subcmd__help__subcmd__export"
+                ;;
             systole__subcmd__help,fence)
                 cmd="systole__subcmd__help__subcmd__fence"
                 ;;
@@ -176,7 +182,7 @@ _systole() {
 
     case "${cmd}" in
         systole)
-            opts="-h -V --help --version status check view why metrics doctor plan standby takeover reload freeze thaw monitor clear fence help"
+            opts="-h -V --help --version status check view why metrics doctor plan export standby takeover reload freeze thaw monitor clear fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -233,6 +239,28 @@ _systole() {
                     return 0
                     ;;
                 --only)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__export)
+            opts="-h --out --lossy --root --help pacemaker corosync keepalived"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -412,7 +440,7 @@ _systole() {
             return 0
             ;;
         systole__subcmd__help)
-            opts="status check view why metrics doctor plan standby takeover reload freeze thaw monitor clear fence help"
+            opts="status check view why metrics doctor plan export standby takeover reload freeze thaw monitor clear fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -454,6 +482,20 @@ _systole() {
             return 0
             ;;
         systole__subcmd__help__subcmd__doctor)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__help__subcmd__export)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -156,7 +156,7 @@ fn nodelist(facts: &Facts<'_>, ledger: &mut Ledger) -> String {
         );
         if links.is_empty() {
             let _ = writeln!(text, "        ring0_addr: {name}");
-            ledger.to_do(format!("have {name} in /etc/hosts of all nodes"));
+            ledger.task(format!("have {name} in /etc/hosts of all nodes"));
         }
         for (number, link) in links.iter().enumerate() {
             let address = address(facts, link, name, ledger);
@@ -181,7 +181,7 @@ fn address(facts: &Facts<'_>, link: &Link, node: &str, ledger: &mut Ledger) -> S
     let name = format!("{node}-{interface}");
     let known = link.own.filter(|_| is_own);
     let known = known.map_or_else(String::new, |it| format!(", {it} when this was written"));
-    ledger.to_do(format!(
+    ledger.task(format!(
         "put {name} into /etc/hosts of all nodes: the address of {node} on {}{known}",
         link.interface
     ));

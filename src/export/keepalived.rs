@@ -87,7 +87,7 @@ fn owners(facts: &Facts<'_>, ledger: &mut Ledger) -> BTreeMap<String, Vec<Addres
                     let text = format!("{word}: keepalived-NODE.conf vrrp_instance {owner}");
                     ledger.carried(place, text);
                     if address.prefix.is_none() && facts.network_of(&address).is_none() {
-                        ledger.to_do(format!(
+                        ledger.task(format!(
                             "give {} its prefix length in both files: no interface of this host has its network",
                             address.address
                         ));

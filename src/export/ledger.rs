@@ -138,7 +138,7 @@ impl Ledger {
     }
 
     /// Notes something to do, once.
-    pub(super) fn to_do(&mut self, text: impl Into<String>) {
+    pub(super) fn task(&mut self, text: impl Into<String>) {
         push_once(&mut self.todo, text.into());
     }
 

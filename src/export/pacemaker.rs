@@ -92,7 +92,7 @@ impl Cib<'_, '_> {
                     let text = format!("{word}: cib.xml {id}, {}", agent.name());
                     self.ledger.carried(place, text);
                     if let Some(todo) = &agent.todo {
-                        self.ledger.to_do(todo);
+                        self.ledger.task(todo);
                     }
                     group.add(primitive(
                         &id,
@@ -172,7 +172,7 @@ impl Cib<'_, '_> {
         );
         element.add(primitive);
         self.resources.add(element);
-        self.ledger.to_do(format!(
+        self.ledger.task(format!(
             "install ocf:linbit:drbd (package drbd-utils) on both nodes, and stop the unit that starts {resource} at boot"
         ));
         clone
@@ -326,13 +326,13 @@ impl Cib<'_, '_> {
             }
         }
         if device.kind.starts_with("fence_") {
-            self.ledger.to_do(format!(
+            self.ledger.task(format!(
                 "install {} (package fence-agents) on both nodes",
                 device.kind
             ));
         } else {
             self.ledger
-                .to_do("install cluster-glue on both nodes: it has the plugins of stonith");
+                .task("install cluster-glue on both nodes: it has the plugins of stonith");
         }
         id
     }
