@@ -355,3 +355,66 @@ case_monitors() {
   table "monitors that run a program every 5 s" "0 monitors: wake-ups a second" "0 monitors: % of a processor" \
     "100 monitors: wake-ups a second" "100 monitors: % of a processor"
 }
+
+# Eight processes that never rest and two that write and wait for the disk, for BUSY_SECONDS: how late the heartbeats of
+# ours, legacy and keepalived (where it is installed) arrive at a third host, all three at once, keepalive 100 ms, deadtime
+# 500 ms; and how often a living node was declared dead. keepalived's dead time with these settings is 3.4 intervals.
+keepalived_files() {
+  local node dir
+  for node in node1 node2; do
+    dir=$(lab dir "$1" $node)/ha.d
+    printf '%s\n' "global_defs {" "  vrrp_version 3" "}" "vrrp_instance bench {" "  state BACKUP" "  interface eth0" "  virtual_router_id 51" \
+      "  priority $([ $node = node1 ] && echo 150 || echo 100)" "  advert_int 0.1" \
+      "  virtual_ipaddress {" "    $ADDRESS/24" "  }" "}" >"$dir/keepalived.conf"
+  done
+}
+start_keepalived() {
+  lab exec "$1" "$2" setsid sh -c 'keepalived --dont-fork --log-console --log-detail --use-file /etc/ha.d/keepalived.conf --pid /run/ka.pid --vrrp_pid /run/ka-vrrp.pid >/var/log/ka 2>&1 &'
+}
+# The time from each heartbeat to the next of the same host, in milliseconds, from what tcpdump has seen.
+intervals() {
+  awk '/^[0-9]+\.[0-9]+ IP / {at = $1; from = $3; seen = 0
+      if (/VRRP/) {if (from in last) print (at - last[from]) * 1000; last[from] = at}}
+    /t=status/ && !seen {seen = 1; split(from, part, "."); host = part[1] "." part[2] "." part[3] "." part[4]
+      if (host in last) print (at - last[host]) * 1000; last[host] = at}'
+}
+case_busy() {
+  local kinds=(ours legacy) kind name node seconds=${BUSY_SECONDS:-600} load=() watch=() dead
+  if command -v keepalived >/dev/null; then kinds+=(keepalived); else say "SKIPPED keepalived: not installed"; fi
+  for kind in "${kinds[@]}"; do
+    name=bench-busy-$kind; make "$name" "node1 node2 client"
+    if [ "$kind" = keepalived ]; then keepalived_files "$name"; for node in node1 node2; do start_keepalived "$name" $node; done
+    else files "$name" "$kind" 500 "node1 $ADDRESS/24/eth0"; start_both "$name" "$kind"; fi
+  done
+  sleep 20
+  for kind in "${kinds[@]}"; do
+    lab exec "bench-busy-$kind" client chrt -r 30 tcpdump -i eth0 -B 16384 -tt -n -l -A 'udp port 694 or proto 112' >"$LAB_ROOT/busy.$kind" 2>/dev/null &
+    watch+=($!)
+  done
+  mkdir -p "$LAB_ROOT/storm"
+  for _ in 1 2 3 4 5 6 7 8; do setsid sh -c 'while :; do :; done' & load+=($!); done
+  for node in 1 2; do setsid sh -c "while :; do dd if=/dev/zero of=$LAB_ROOT/storm/$node bs=64k count=256 oflag=dsync conv=notrunc 2>/dev/null; done" & load+=($!); done
+  sleep "$seconds"
+  for node in "${load[@]}"; do kill -- "-$node" 2>/dev/null || kill "$node" 2>/dev/null || true; done
+  for kind in "${kinds[@]}"; do lab sh "bench-busy-$kind" client 'pkill -x tcpdump' || true; done
+  wait "${load[@]}" "${watch[@]}" 2>/dev/null || true
+  rm -rf "$LAB_ROOT/storm"
+  say ""; say "| ${seconds} s of eight hogs and a storm of fsync, keepalive 100 ms, deadtime 500 ms | intervals | median, ms | 99 % | 99.9 % | longest | declared dead | late in the log |"
+  say "|---|---|---|---|---|---|---|---|"
+  for kind in "${kinds[@]}"; do
+    name=bench-busy-$kind
+    if [ "$kind" = keepalived ]; then
+      dead=$(grep -c "Entering MASTER STATE" "$(lab dir "$name" node2)/log/ka" || true) late=-
+    else
+      dead=0 late=0
+      for node in node1 node2; do
+        dead=$((dead + $(grep -c ": is dead" "$(lab dir "$name" $node)/log/ha-log" || true)))
+        late=$((late + $(grep -c "Late heartbeat" "$(lab dir "$name" $node)/log/ha-log" || true)))
+      done
+    fi
+    intervals <"$LAB_ROOT/busy.$kind" | sort -n | awk -v k="$kind" -v d="$dead" -v l="$late" '{v[NR] = $1}
+      function at(p) {i = int(NR * p + 0.9999); return v[i < 1 ? 1 : i]}
+      END {printf "| %s | %d | %.1f | %.1f | %.1f | %.1f | %s | %s |\n", k, NR, at(0.5), at(0.99), at(0.999), v[NR], d, l}'
+    rm -f "$LAB_ROOT/busy.$kind"
+  done
+}
