@@ -10,6 +10,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test program")]
 
 mod addresses;
+mod busy;
 mod caller;
 mod catalogue;
 mod chaos;

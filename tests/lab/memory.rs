@@ -24,7 +24,7 @@ const CLIENTS: usize = 60;
 const LIMIT_BYTES: &str = "8388608";
 
 /// A group of processes with a limit of memory. Removed when dropped.
-struct Limited {
+pub struct Limited {
     path: PathBuf,
     /// The file that counts kills, and the word before the count.
     kills: (&'static str, &'static str),
@@ -34,7 +34,7 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 
 impl Limited {
     /// Why the group cannot be made, if so.
-    fn new() -> Result<Self, String> {
+    pub fn new() -> Result<Self, String> {
         let name = format!(
             "systole-lab-{}-{}",
             std::process::id(),
@@ -78,6 +78,11 @@ impl Limited {
         Ok(limited)
     }
 
+    /// The file to which members are written.
+    pub fn members(&self) -> PathBuf {
+        self.path.join("cgroup.procs")
+    }
+
     fn kills(&self) -> u32 {
         let text = fs::read_to_string(self.path.join(self.kills.0)).expect("the count of kills");
         let lines = text.lines();
@@ -92,7 +97,7 @@ impl Limited {
     /// that allocates more and more memory.
     fn starve(&self, pair: &Pair, pid: &str) {
         let before = self.kills();
-        let members = self.path.join("cgroup.procs");
+        let members = self.members();
         let pid = outer_pid(pair, pid);
         fs::write(format!("/proc/{pid}/oom_score_adj"), "1000").expect("the first to be killed");
         fs::write(&members, pid).expect("a member of the group");
