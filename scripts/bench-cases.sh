@@ -392,8 +392,8 @@ case_busy() {
     watch+=($!)
   done
   mkdir -p "$LAB_ROOT/storm"
-  for _ in 1 2 3 4 5 6 7 8; do setsid sh -c 'while :; do :; done' & load+=($!); done
-  for node in 1 2; do setsid sh -c "while :; do dd if=/dev/zero of=$LAB_ROOT/storm/$node bs=64k count=256 oflag=dsync conv=notrunc 2>/dev/null; done" & load+=($!); done
+  for _ in 1 2 3 4 5 6 7 8; do setsid timeout -s KILL $((seconds + 60)) sh -c 'while :; do :; done' & load+=($!); done
+  for node in 1 2; do setsid timeout -s KILL $((seconds + 60)) sh -c "while :; do dd if=/dev/zero of=$LAB_ROOT/storm/$node bs=64k count=256 oflag=dsync conv=notrunc 2>/dev/null; done" & load+=($!); done
   sleep "$seconds"
   for node in "${load[@]}"; do kill -- "-$node" 2>/dev/null || kill "$node" 2>/dev/null || true; done
   for kind in "${kinds[@]}"; do lab sh "bench-busy-$kind" client 'pkill -x tcpdump' || true; done

@@ -26,6 +26,7 @@ use crate::actors::resource_group::{Care, KeptAddress, PutBack};
 use crate::clock::{self, Clock, Monotonic};
 use crate::net::address::AddressResource;
 use crate::net::news::{News, Subscription};
+use crate::net::probe::Effort;
 use crate::net::service_address::{AddressManager, Links, Presence};
 use crate::node::MayPutBack;
 use crate::notice::{self, Speaker};
@@ -187,7 +188,8 @@ impl AddressGuardActor {
 
     /// There is one timer for the next try: each look may give it another time.
     fn arm(&mut self, due: Option<Monotonic>, now: Monotonic, ctx: &mut Context<Self>) {
-        if due == self.due.map(|(at, _)| at) {
+        // One that is due now rings in a moment, and the look that follows arms anew.
+        if self.due.map(|(at, _)| at) == due || self.due.is_some_and(|(at, _)| at <= now) {
             return;
         }
         if let Some((_, earlier)) = self.due.take() {
@@ -337,7 +339,7 @@ impl AddressGuardActor {
         ctx.spawn(work.into_actor(self).map(|(held, tried), act, ctx| {
             if tried == Tried::PutBack && act.probes {
                 // A host that answers late.
-                act.targets.groups.do_send(Care::Check);
+                act.targets.groups.do_send(Care::Check(Effort::Full));
             }
             let next = match tried {
                 Tried::PutBack => Some(Duration::ZERO),

@@ -102,7 +102,7 @@ impl Entry {
             // What could not be stopped still runs, and the administrator is responsible for it
             // now.
             Care::Tidy => idle && !held && !matches!(last, Some(GroupAnswer::StopFailed { .. })),
-            Care::Check | Care::Announce | Care::LinkUp => {
+            Care::Check(_) | Care::Announce | Care::LinkUp => {
                 idle && held && last == Some(GroupAnswer::Started)
             }
         }

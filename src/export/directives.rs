@@ -192,8 +192,15 @@ fn groups_lost(facts: &Facts<'_>, ledger: &mut Ledger, why: &str) {
     }
 }
 
-/// VRRP of version 3 has no keys.
+const NOT_SIGNED: &str =
+    "VRRP is not signed: whoever can send to the network can take the addresses";
+
+/// VRRP of version 3 has no keys. A file that could not be read may sign the messages.
 fn keys_lost(facts: &Facts<'_>, ledger: &mut Ledger) {
+    if facts.keys.is_err() {
+        ledger.enter(File::Authkeys, 1, "not read");
+        ledger.lost((File::Authkeys, 1), NOT_SIGNED);
+    }
     for key in facts.keys.iter().flatten() {
         let place = (File::Authkeys, key.line);
         let mut words = key.text.split(' ');
@@ -203,10 +210,7 @@ fn keys_lost(facts: &Facts<'_>, ledger: &mut Ledger) {
         } else if first == Some("auth") {
             ledger.not_needed(place, "it chooses among the keys");
         } else {
-            ledger.lost(
-                place,
-                "VRRP is not signed: whoever can send to the network can take the addresses",
-            );
+            ledger.lost(place, NOT_SIGNED);
         }
     }
 }

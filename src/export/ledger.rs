@@ -105,7 +105,8 @@ impl Ledger {
         ledger
     }
 
-    fn enter(&mut self, file: File, line: usize, text: &str) {
+    /// A line of the source. An empty one is none.
+    pub(super) fn enter(&mut self, file: File, line: usize, text: &str) {
         if text.is_empty() {
             return;
         }

@@ -252,7 +252,12 @@ impl World {
             }
         }
         let due = self.hosts[host].guard.guard.next_try(now);
-        if let Some(at) = due.filter(|_| due != self.hosts[host].guard.due) {
+        let set = self.hosts[host].guard.due;
+        // One that is due now rings in a moment.
+        if set == due || set.is_some_and(|at| at <= now) {
+            return;
+        }
+        if let Some(at) = due {
             let after = Micros::try_from(at.since(now).as_micros()).unwrap_or(Micros::MAX);
             self.guard_turn(host, after, Turn::Due(at));
         }

@@ -26,9 +26,10 @@ struct Busy(Vec<Child>);
 impl Busy {
     fn with(scripts: &[String]) -> Self {
         let start = |script: &String| {
-            let mut command = Command::new("sh");
+            // A test program that is killed leaves them for a short while.
+            let mut command = Command::new("timeout");
             command
-                .args(["-c", script])
+                .args(["-s", "KILL", "120", "sh", "-c", script])
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
             command.process_group(0).spawn().expect("sh")

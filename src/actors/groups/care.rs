@@ -24,6 +24,7 @@ use crate::actors::messages::{
 use crate::actors::resource_group::Care;
 use crate::clock;
 use crate::config::settings::StrayAddresses;
+use crate::net::probe::Effort;
 use crate::protocol::event::{GroupOrder, GroupOutcome};
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
@@ -211,7 +212,7 @@ impl GroupsActor {
             self.look_after(Care::Tidy);
         }
         if self.care.known.probe && turn.is_multiple_of(CHECK_EVERY) {
-            self.look_after(Care::Check);
+            self.look_after(Care::Check(Effort::Routine));
             self.look_for_owners(held_by_legacy, ctx);
         }
     }

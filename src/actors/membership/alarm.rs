@@ -1,6 +1,6 @@
 //! What wakes the cluster thread for the core's next deadline.
 //!
-//! A timer of the kernel wakes it once, at the time asked for. The runtime's own timer wakes it twice when it is set for
+//! A timer of the kernel wakes it once, at the time asked for; it counts while the machine is suspended, as [`Clock`](crate::clock::Clock) does. The runtime's own timer wakes it twice when it is set for
 //! longer than 64 ms, to sort it in and when it is due, and rounds up to a millisecond. It is used where the kernel gives no
 //! timer, and in tests, which stop the runtime's clock.
 
@@ -70,6 +70,9 @@ impl MembershipActor {
             }
             Err(error) => {
                 warn!(%error, "the kernel's timer fails: the runtime's is used");
+                if let Some(other) = act.alarm.runtime.take() {
+                    ctx.cancel_future(other);
+                }
                 act.alarm.forget();
                 act.tick(ctx);
             }
@@ -96,13 +99,17 @@ impl MembershipActor {
 
 fn kernel_timer() -> io::Result<AsyncFd<OwnedFd>> {
     let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-    sys::watched(timerfd_create(TimerfdClockId::Monotonic, flags)?)
+    sys::watched(timerfd_create(TimerfdClockId::Boottime, flags)?)
 }
 
 /// Rings once, after this time. What was set before does not ring any more.
 fn set(timer: &AsyncFd<OwnedFd>, wait: Duration) -> io::Result<()> {
-    // Nothing at all would stop it.
-    let wait = wait.max(Duration::from_nanos(1));
+    // What is due already comes after a moment in which the thread does its other work: a deadline that stays due is no
+    // endless loop.
+    let wait = match wait.is_zero() {
+        true => Duration::from_millis(1),
+        false => wait,
+    };
     let it_value = Timespec::try_from(wait).map_err(io::Error::other)?;
     let it_interval = Timespec {
         tv_sec: 0,

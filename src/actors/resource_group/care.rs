@@ -30,7 +30,7 @@ pub enum Care {
     /// The group is not held: addresses that are here are removed.
     Tidy,
     /// The group is held: probe for another host with them.
-    Check,
+    Check(Effort),
     /// The group is held, and there was a conflict: announce again.
     Announce,
     /// The group is held, and the interface of its addresses is up again: announce them as after a start.
@@ -172,11 +172,18 @@ impl Handler<Care> for ResourceGroupActor {
                 |run| async move { run.present().await },
                 |act, present, ctx| act.tidy(present, Vec::new(), ctx),
             ),
-            Care::Check => self.ask(
-                ctx,
-                |run| async move { run.claims(Effort::Routine).await },
-                Self::checked,
-            ),
+            Care::Check(effort) => {
+                // That a rival has gone is not to be concluded from a lost answer.
+                let effort = match self.cared.rivals.is_empty() {
+                    true => effort,
+                    false => Effort::Full,
+                };
+                self.ask(
+                    ctx,
+                    move |run| async move { run.claims(effort).await },
+                    Self::checked,
+                );
+            }
             Care::Announce => self.announce(Again::Conflict, ctx),
             Care::LinkUp => self.announce(Again::LinkUp, ctx),
         }

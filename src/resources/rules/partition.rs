@@ -53,15 +53,8 @@ impl ResourceState {
         if ours && matches!(result, Some("bad" | "badhost")) {
             self.timers.set(Timer::AimedAt, self.after(AIMED_AT));
         }
-        let gives = matches!(
-            self.standby.state(),
-            Standby::Giving { .. } | Standby::Given { .. }
-        );
-        if ours && over && gives && !self.other.is_systole(from) {
-            // To it we are late, and so dead: it has taken everything, and has ended the standby
-            // without its `done`. Its report tells. The one that it sends by itself may be overtaken by its
-            // `mach_down`, and is older than the last one then.
-            self.ask();
+        if ours && over {
+            self.the_taker_counts_us_dead(from);
         }
         // A node that resolves a split brain reports it in its status, with its weight.
         // An older one counts while both claim a group: the report that was sent right behind it may
@@ -84,6 +77,19 @@ impl ResourceState {
         } else if ours && !self.nice() && self.run.phase() == Phase::Stable {
             // That node takes our groups, and without reports no node would notice.
             self.ask_for_own();
+        }
+    }
+
+    /// To a legacy taker we are late, and so dead: it has taken everything, and has ended the standby without its `done`.
+    /// Its report tells. The one that it sends by itself may be overtaken by its `mach_down`, and is older than the last one
+    /// then.
+    pub(in crate::resources) fn the_taker_counts_us_dead(&mut self, taker: &NodeName) {
+        let gives = matches!(
+            self.standby.state(),
+            Standby::Giving { .. } | Standby::Given { .. }
+        );
+        if gives && !self.other.is_systole(taker) {
+            self.ask();
         }
     }
 

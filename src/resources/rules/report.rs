@@ -57,6 +57,7 @@ impl ResourceState {
         if self.duty.holds(HoldingSet::FOREIGN) || takes {
             self.loose.may_have_started_its_own(self.now);
         }
+        self.the_taker_counts_us_dead(from);
         false
     }
 

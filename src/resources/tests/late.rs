@@ -319,3 +319,29 @@ fn a_legacy_taker_that_took_everything_during_our_release_is_asked() {
     assert_eq!(core.phase(), Phase::Stable);
     assert_eq!(core.state.rscstatus(), "none", "b runs everything");
 }
+
+/// The same, and its verdict comes in its order: it has taken nothing yet when it answers. What it says by itself later
+/// is lost at first, and overtaken by its `mach_down`.
+#[test]
+fn a_legacy_taker_is_asked_again_when_it_has_taken_everything() {
+    let mut core = Core::alone(ON);
+    core.returns("b");
+    core.hear("b", "resource none 1");
+    core.standby(HoldingSet::ALL);
+    core.hear("b", "ask all other");
+    core.finish();
+    core.hear("b", "stonith a n_stnth");
+    core.wait(1_000);
+    core.hear("b", "resource none 1");
+    core.said();
+    let report = core.next_seq();
+    core.hear("b", "resource foreign mach_down");
+    hear_late(&mut core, report, "resource all 1 req_our_resources()");
+    core.wait(1_000);
+    assert!(core.said().contains(&"starting".to_owned()), "b is asked");
+    core.hear("b", "resource all 1");
+    core.wait(10_000);
+    assert!(core.state.standby.is_idle(), "b sends no done");
+    assert_eq!(core.phase(), Phase::Stable);
+    assert_eq!(core.state.rscstatus(), "none", "b runs everything");
+}

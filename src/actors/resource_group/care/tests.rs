@@ -7,6 +7,7 @@ use crate::actors::groups::LinkUp;
 use crate::actors::groups::tests::Cluster;
 use crate::actors::messages::{GroupCommand, PeerStatus, ToGroups};
 use crate::actors::resource_group::tests::Scripts;
+use crate::net::probe::Effort;
 use crate::protocol::event::{GroupOrder, GroupOutcome, OrderId};
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
@@ -196,7 +197,7 @@ async fn a_rival_is_answered_when_it_comes_and_when_it_goes() {
     ] {
         foreign(&scripts, &claims);
         let before = asked(&scripts);
-        cluster.groups.do_send(Care::Check);
+        cluster.groups.do_send(Care::Check(Effort::Routine));
         until("it has asked", || asked(&scripts) > before).await;
         pass().await;
         assert_eq!(announced(&scripts), expected, "{claims:?}");
