@@ -71,8 +71,7 @@ fn asked_for_all_while_it_gives_back(kinds: [Kind; 2]) {
     pair.wait_holds("node1", "all");
     pair.start("node2");
     pair.wait_log("node1", "give up foreign HA resources (standby).");
-    pair.operator("node1", "hb_standby all");
-    pair.wait_log("node1", "new request from node1 ignored");
+    pair.says("node1", "hb_standby all", "new request from node1 ignored");
     pair.wait_owner("node2", ADDRESS_2, "b");
     for node in NODES {
         pair.wait_holds(node, "local");
@@ -134,8 +133,7 @@ fn hangs_in_a_standby(kinds: [Kind; 2]) {
     pair.lab.sh("node2", &script);
     pair.wait_log("node1", "Heartbeat restart on node node2");
     pair.wait_owner("node2", ADDRESS_2, "b");
-    pair.operator("node1", "hb_standby all");
-    pair.wait_log("node1", "new request from node1 ignored");
+    pair.says("node1", "hb_standby all", "new request from node1 ignored");
     pair.wait_log("node2", "it may be stuck in an earlier one");
     let program = pair.program(pair.kind("node2"), "systole");
     let why = pair.lab.sh("node2", &format!("{} why", program.display()));

@@ -214,19 +214,30 @@ impl Pair {
         assert!(output.status.success(), "{command} on {node}: {output:?}");
     }
 
-    /// A command to node1, and the owner of the address and of `a` that it leads to. A legacy node on a busy machine sometimes
-    /// reads nothing from its pipe ("Message with zero fields") and is told again.
-    pub fn obeys(&self, command: &str, address: &str, owner: &'static str) {
+    /// A command, and what it leads to. A legacy node on a busy machine sometimes reads nothing from its pipe ("Message with
+    /// zero fields") and is told again.
+    fn told(&self, node: &str, command: &str, leads_to: impl Fn() -> bool) {
         const LOST: &str = "Message with zero fields";
-        let lost = self.log_count("node1", LOST);
-        self.operator("node1", command);
-        wait_until(LONG, &format!("{command} leads to {owner}"), || {
-            self.owners(address) == [owner] || self.log_count("node1", LOST) > lost
+        let lost = self.log_count(node, LOST);
+        self.operator(node, command);
+        wait_until(LONG, &format!("what {command} leads to"), || {
+            leads_to() || self.log_count(node, LOST) > lost
         });
-        if self.kind("node1") == Kind::Legacy && self.log_count("node1", LOST) > lost {
-            self.operator("node1", command);
+        if self.kind(node) == Kind::Legacy && !leads_to() {
+            self.operator(node, command);
+            wait_until(LONG, &format!("what {command} leads to"), leads_to);
         }
+    }
+
+    /// A command to node1, and the owner of the address and of `a` that it leads to.
+    pub fn obeys(&self, command: &str, address: &str, owner: &'static str) {
+        self.told("node1", command, || self.owners(address) == [owner]);
         self.wait_owner(owner, address, "a");
+    }
+
+    /// A command, and the line that the same node logs about it.
+    pub fn says(&self, node: &str, command: &str, line: &str) {
+        self.told(node, command, || self.log_count(node, line) > 0);
     }
 
     /// Number of log lines of a node that contain `text`.
