@@ -10,6 +10,7 @@ use systole::node::{CAPABILITIES, Node};
 use systole::protocol::auth::{KeyRing, Method};
 use systole::protocol::codec::{decode_datagram, encode_datagram};
 use systole::protocol::event::Event;
+use systole::protocol::gaps::Gaps;
 use systole::protocol::membership::Identity;
 use systole::protocol::message::{Message, Value};
 use systole::protocol::name::{Generation, MediumName, NodeName, NodeUuid};
@@ -95,5 +96,19 @@ fn core(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, codec, core);
+/// What every heartbeat costs beside that: a few numbers in memory.
+fn gaps(criterion: &mut Criterion) {
+    let (mut gaps, mut ms) = (Gaps::default(), 0);
+    criterion.bench_function("core: one gap sampled", |b| {
+        b.iter(|| {
+            ms += 1_000 + ms % 7;
+            gaps.heard(Now {
+                instant: Monotonic::from_millis(black_box(ms)),
+                unix_s: 1_800_000_000,
+            });
+        });
+    });
+}
+
+criterion_group!(benches, codec, core, gaps);
 criterion_main!(benches);

@@ -243,6 +243,7 @@ impl Membership {
         self.opened_at = Some(now.instant);
         for node in self.nodes.iter_mut() {
             node.silent_since = now.instant;
+            node.cut_gap();
         }
         self.phase = Phase::Waiting;
         self.set_status(NodeStatus::Up, now, out);

@@ -26,6 +26,7 @@ pub mod fencing;
 pub mod field;
 pub mod flow;
 pub mod frame;
+pub mod gaps;
 pub mod group;
 pub mod haresources_mark;
 pub mod hearing;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::gaps::Gaps;
 use super::hearing::Ears;
 use super::link::Link;
 use super::membership::{Compared, MonitorsCompared};
@@ -11,7 +12,7 @@ use super::name::{Generation, MediumName, NodeName, NodeUuid, Sequence};
 use super::retransmit::Requests;
 use super::sequence::{KnownRun, Window};
 use super::status::NodeStatus;
-use crate::clock::Monotonic;
+use crate::clock::{Monotonic, Now};
 
 /// Nodes in the table, ping nodes included; the legacy limit. Spec: docs/protocol/wire.md, 6.
 pub const MAX_NODES: usize = 100;
@@ -145,6 +146,8 @@ pub struct Node {
     pub status_seq: Sequence,
     /// When the last status was accepted; `None` after a restart, so that no gap is reported.
     pub last_status: Option<Monotonic>,
+    /// How far apart its heartbeats were, or ours as we send them; `None` of a ping node.
+    pub gaps: Option<Gaps>,
     /// Since when it has been silent.
     pub silent_since: Monotonic,
     /// How long it may be silent.
@@ -218,6 +221,7 @@ impl Node {
             ears: Ears::default(),
             status_seq: Sequence(0),
             last_status: None,
+            gaps: (kind != NodeKind::Ping).then(Gaps::default),
             silent_since: now,
             dead_after,
             dead_time_told: false,
@@ -272,9 +276,27 @@ impl Node {
         self.generation = generation;
         self.status_seq = Sequence(0);
         self.last_status = None;
+        self.cut_gap();
         self.capabilities.clear();
         self.haresources.begins_run();
         self.given_up = false;
+    }
+
+    /// A heartbeat was accepted: samples the gap before it. Before the node is up it sends none regularly.
+    pub fn sample_gap(&mut self, now: Now) {
+        if self.status == NodeStatus::Init {
+            self.cut_gap();
+        }
+        if let Some(gaps) = &mut self.gaps {
+            gaps.heard(now);
+        }
+    }
+
+    /// The gap that is open says nothing.
+    pub const fn cut_gap(&mut self) {
+        if let Some(gaps) = &mut self.gaps {
+            gaps.cut();
+        }
     }
 
     /// Whether an older message of this node is still missing.

@@ -111,6 +111,11 @@ impl Membership {
         self.stall.grace_until = self.stall.grace_until.max(now.instant + grace);
         let links_up = self.links_up;
         for node in self.nodes.iter_mut() {
+            if node.kind == NodeKind::Peer
+                && let Some(gaps) = &mut node.gaps
+            {
+                gaps.excuse(late);
+            }
             let limit = silence_allowed(node, links_up, initdead);
             if late >= limit / 2 {
                 node.silent_since = now.instant;

@@ -71,6 +71,7 @@ impl Membership {
         node.dead_time_told = true;
         node.status_seq = heard.seq;
         node.last_status = Some(now.instant);
+        node.sample_gap(now);
         node.silent_since = now.instant;
         let last = self.last_seq;
         match kind {

@@ -1,6 +1,7 @@
 //! Memberships wired back to back in virtual time.
 
 mod farewell;
+mod gaps;
 mod harness;
 mod hearing;
 mod hostile;

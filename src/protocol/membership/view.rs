@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::super::gaps::Sampled;
 use super::super::name::{Generation, MediumName, NodeName, NodeUuid, Sequence};
 use super::super::node_table::{Node, NodeKind};
+use super::super::settings::Timing;
 use super::super::status::NodeStatus;
 use super::Membership;
 use super::comm::Phase;
@@ -126,6 +128,19 @@ impl Membership {
             due: self.almost_dead(node, early),
         };
         others.map(silence).collect()
+    }
+
+    /// How far apart the heartbeats of a node were, over all media, in the last month; of ourselves as they leave.
+    #[must_use]
+    pub fn gaps(&self, name: &NodeName, now: Monotonic) -> Option<Sampled> {
+        let index = self.nodes.find(name.as_str())?;
+        self.nodes.get(index)?.gaps.as_ref()?.sampled(now)
+    }
+
+    /// The times in force.
+    #[must_use]
+    pub const fn timing(&self) -> &Timing {
+        &self.settings.timing
     }
 
     /// One node.
