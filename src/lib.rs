@@ -27,4 +27,5 @@ pub mod protocol;
 pub mod release;
 pub mod resources;
 pub mod simulator;
+pub mod tune;
 pub mod version;

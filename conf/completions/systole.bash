@@ -61,6 +61,9 @@ _systole() {
             systole,thaw)
                 cmd="systole__subcmd__thaw"
                 ;;
+            systole,tune)
+                cmd="systole__subcmd__tune"
+                ;;
             systole,view)
                 cmd="systole__subcmd__view"
                 ;;
@@ -142,6 +145,9 @@ _systole() {
             systole__subcmd__help,thaw)
                 cmd="systole__subcmd__help__subcmd__thaw"
                 ;;
+            systole__subcmd__help,tune)
+                cmd="systole__subcmd__help__subcmd__tune"
+                ;;
             systole__subcmd__help,view)
                 cmd="systole__subcmd__help__subcmd__view"
                 ;;
@@ -182,7 +188,7 @@ _systole() {
 
     case "${cmd}" in
         systole)
-            opts="-h -V --help --version status check view why metrics doctor plan export standby takeover reload freeze thaw monitor clear fence help"
+            opts="-h -V --help --version status check view why metrics doctor plan tune export standby takeover reload freeze thaw monitor clear fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -440,7 +446,7 @@ _systole() {
             return 0
             ;;
         systole__subcmd__help)
-            opts="status check view why metrics doctor plan export standby takeover reload freeze thaw monitor clear fence help"
+            opts="status check view why metrics doctor plan tune export standby takeover reload freeze thaw monitor clear fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -733,6 +739,20 @@ _systole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        systole__subcmd__help__subcmd__tune)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         systole__subcmd__help__subcmd__view)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -938,6 +958,24 @@ _systole() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__tune)
+            opts="-h --mistakes --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --mistakes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -13,7 +13,7 @@ use systole::cli::systole::{Command, FenceCommand, MonitorCommand, MoveOptions, 
 use systole::cli::view::{
     WhyReport, as_json, decision_of, json_line, present_state, why_for_people,
 };
-use systole::cli::{self, doctor, export, fence, plan, print, reload, status, watch};
+use systole::cli::{self, doctor, export, fence, plan, print, reload, status, tune, watch};
 use systole::clients::api_client::{ApiClient, ApiError};
 use systole::clients::control::{ControlError, FenceReport, Reply, Request, View, ask};
 use systole::clock::{Clock, Monotonic};
@@ -67,6 +67,7 @@ fn main() -> ExitCode {
             finish(&doctor::run(&options))
         }
         Command::Plan(options) => finish(&plan::run(&options)),
+        Command::Tune(options) => propose_times(&options),
         Command::Export(options) => finish(&export::run(&options)),
         Command::Freeze => maintain("freeze", FROZEN),
         Command::Thaw => maintain("thaw", THAWED),
@@ -112,6 +113,14 @@ fn show_status(json: bool) -> ExitCode {
         status::screen(&view, now).text(watch::layout())
     });
     ExitCode::from(check::judge(&view).state.code())
+}
+
+/// What the samples of the daemon ask for.
+fn propose_times(options: &tune::TuneOptions) -> ExitCode {
+    match ask_view() {
+        Ok(view) => finish(&tune::answer(&view, options, tune::is_virtual_machine())),
+        Err(reason) => fail(&reason, State::Unknown.code()),
+    }
 }
 
 /// For a Prometheus server.

@@ -12,6 +12,7 @@ use super::control_commands::Answer;
 use super::doctor::DoctorOptions;
 use super::export::ExportOptions;
 use super::plan::PlanOptions;
+use super::tune::TuneOptions;
 
 /// The exit code of a command line that cannot be understood.
 pub const EXIT_USAGE: u8 = 2;
@@ -176,6 +177,21 @@ alpha dies
     0.00 s  alpha  loses power
    10.02 s  beta   declares alpha dead: nothing was received of it for its dead time"))]
     Plan(PlanOptions),
+
+    /// Propose keepalive, warntime and deadtime for an allowed rate of mistakes
+    ///
+    /// A mistake: a living node is declared dead. The daemon samples how far apart heartbeats
+    /// are, since it began and for the last 31 days. Shows the samples, what different dead
+    /// times would bring, and three lines for ha.cf of both nodes; or that the samples are too
+    /// few: a day is needed, for 1/year twelve. Changes nothing. Only root may ask. The daemon
+    /// has 5 seconds to answer.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_TUNE, "\
+# systole tune --mistakes 2/year
+NODE     SEEN      GAPS   99.9 %  LONGEST GAP
+beta      3 h     10801    1.2 s  3.2 s on 2026-03-14 09:26:53, as heard here
+alpha     3 h     10801    1.2 s  1.4 s on 2026-03-14 09:31:07, as it sends
+not enough samples: 3 h of 144 h"))]
+    Tune(TuneOptions),
 
     /// Write the files of another cluster manager that mean the same
     ///
@@ -445,6 +461,12 @@ const CODES_OF_PLAN: &str = "\
 1  a group runs nowhere in the end, or ran on both nodes
 2  the command line cannot be understood, or there is no such incident
 3  the files describe no pair with groups, or cannot be read";
+
+const CODES_OF_TUNE: &str = "\
+0  times are proposed
+1  the samples are too few, or the daemon takes none
+2  the command line cannot be understood
+3  no daemon runs, it does not answer in time, or this user may not ask";
 
 const CODES_OF_EXPORT: &str = "\
 0  written

@@ -17,8 +17,9 @@ mod reports;
 
 pub use reports::{
     CheckReport, DecisionReport, FenceDeviceReport, FenceReport, FenceWait, FencesReport,
-    GroupAnswer, GroupCounts, GroupView, LeaseReport, MediumCounts, MediumView, MonitorState,
-    MonitorView, NodeReport, PeerReport, Place, Receives, StandbyView, View, WatchdogReport,
+    GapsReport, GroupAnswer, GroupCounts, GroupView, LeaseReport, MediumCounts, MediumView,
+    MonitorState, MonitorView, NodeReport, PeerReport, Place, Receives, StandbyView, TimesReport,
+    View, WatchdogReport,
 };
 
 /// Longest request line, newline included: a verb and a resource word, and ha.cf lines end at 5119.

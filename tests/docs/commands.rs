@@ -30,7 +30,7 @@ fn knows() -> BTreeMap<&'static str, String> {
             said(env!("CARGO_BIN_EXE_systole"), &["--help"], "-")
                 + " help"
                 + &[
-                    "status", "metrics", "doctor", "plan", "export", "standby", "takeover",
+                    "status", "metrics", "doctor", "plan", "tune", "export", "standby", "takeover",
                     "reload",
                 ]
                 .map(|it| said(env!("CARGO_BIN_EXE_systole"), &[it, "--help"], "-"))

@@ -72,6 +72,7 @@ mod standby_death;
 mod successor;
 mod surroundings;
 mod systemd;
+mod tune;
 mod upgrade;
 mod watchdog;
 mod words;

@@ -3,11 +3,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::*;
-use crate::cli::check;
+use crate::cli::{check, tune};
 use crate::clients::control::{
-    FenceDeviceReport, FenceReport, FenceWait, FencesReport, GroupAnswer, GroupView, LeaseReport,
-    MediumCounts, MediumView, MonitorState, PeerReport, Receives, StandbyView, View,
-    WatchdogReport,
+    FenceDeviceReport, FenceReport, FenceWait, FencesReport, GapsReport, GroupAnswer, GroupView,
+    LeaseReport, MediumCounts, MediumView, MonitorState, PeerReport, Receives, StandbyView,
+    TimesReport, View, WatchdogReport,
 };
 use crate::doctor::{Finding, Level, Report};
 use crate::foresight::{Forecast, Outcome, Step};
@@ -147,6 +147,7 @@ fn view() -> View {
         node: Some(NodeReport {
             nodes: vec![PeerReport {
                 links_changed_unix_s: BTreeMap::from([("eth0".to_owned(), 1)]),
+                gaps: Some(GapsReport::default()),
                 ..PeerReport::default()
             }],
             last_move: Some(DecisionReport {
@@ -154,6 +155,7 @@ fn view() -> View {
                 what: String::new(),
                 cause: String::new(),
             }),
+            times: Some(TimesReport::default()),
             ..NodeReport::example()
         }),
         groups: answers.into_iter().map(group).collect(),
@@ -221,6 +223,37 @@ fn the_page_has_every_key() {
         assumes: &[],
         forecasts: &[forecast],
     };
+    let sample = tune::Sample {
+        node: String::new(),
+        own: false,
+        since_unix_s: 0,
+        covered_ms: 0,
+        gaps: 0,
+        usual_ms: 0,
+        longest_ms: 0,
+        longest_unix_s: 0,
+    };
+    let times = tune::Times {
+        keepalive_ms: 0,
+        warntime_ms: 0,
+        deadtime_ms: 0,
+    };
+    let row = tune::Row {
+        deadtime_ms: 0,
+        detected_from_ms: 0,
+        mistakes_per_month: 0.0,
+        reasons: Vec::new(),
+        in_force: false,
+    };
+    let tuned = tune::Report {
+        mistakes_per_month: 1.0,
+        samples: vec![sample],
+        covered_ms: 0,
+        needed_ms: 0,
+        proposal: Some(times),
+        rows: vec![row],
+        remarks: Vec::new(),
+    };
     let all = [
         ("systole status --json, systole view", as_json(&view())),
         ("systole why --json", as_json(&why)),
@@ -228,6 +261,7 @@ fn the_page_has_every_key() {
         ("systole check --json", json_line(&check::judge(&view()))),
         ("systole doctor --json", json_line(&doctor)),
         ("systole plan --json", json_line(&plan)),
+        ("systole tune --json", as_json(&tuned)),
     ];
     for (heading, line) in all {
         assert_eq!(printed(&[line]), documented(heading), "{heading}");

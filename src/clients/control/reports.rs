@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Monotonic, Now};
 use crate::node::{Elsewhere, Node};
 use crate::protocol::decisions::Decision;
+use crate::protocol::gaps::Sampled;
 use crate::protocol::link;
 use crate::protocol::membership::NodeView;
+use crate::protocol::settings::Timing;
 
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -356,6 +358,9 @@ pub struct NodeReport {
     /// When its core began, in seconds since 1970; 0: not told.
     #[serde(default)]
     pub began_unix_s: u64,
+    /// The times in force; absent: an older program does not tell.
+    #[serde(default)]
+    pub times: Option<TimesReport>,
     /// The last decision after which groups were started or stopped here.
     #[serde(default)]
     pub last_move: Option<DecisionReport>,
@@ -407,6 +412,65 @@ pub struct PeerReport {
     /// received since its last death, and of ping nodes.
     #[serde(default)]
     pub key: Option<u8>,
+    /// How far apart its heartbeats were, of this node as they left; absent: nothing was sampled, or it is a ping
+    /// node.
+    #[serde(default)]
+    pub gaps: Option<GapsReport>,
+}
+
+/// How far apart the heartbeats of a node were, over all media, in the last month.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GapsReport {
+    /// Since when, in seconds since 1970.
+    pub since_unix_s: u64,
+    /// The gaps together, in milliseconds.
+    pub covered_ms: u64,
+    /// The longest one, in milliseconds.
+    pub longest_ms: u64,
+    /// When that ended, in seconds since 1970.
+    pub longest_unix_s: u64,
+    /// In rising order: from so many milliseconds, below so many, and how many.
+    pub counts: Vec<(u64, u64, u64)>,
+}
+
+impl From<Sampled> for GapsReport {
+    fn from(it: Sampled) -> Self {
+        let counts = it.counts.into_iter();
+        Self {
+            since_unix_s: it.since_unix_s,
+            covered_ms: it.covered_ms,
+            longest_ms: it.longest_ms.into(),
+            longest_unix_s: it.longest_unix_s,
+            counts: counts
+                .map(|(from, below, count)| (from.into(), below.into(), count))
+                .collect(),
+        }
+    }
+}
+
+/// The times of ha.cf that are in force, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TimesReport {
+    /// `keepalive`.
+    pub keepalive_ms: u64,
+    /// `warntime`.
+    pub warntime_ms: u64,
+    /// `deadtime`.
+    pub deadtime_ms: u64,
+    /// `initdead`.
+    pub initdead_ms: u64,
+}
+
+impl From<&Timing> for TimesReport {
+    fn from(timing: &Timing) -> Self {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            keepalive_ms: millis(timing.keepalive),
+            warntime_ms: millis(timing.warntime),
+            deadtime_ms: millis(timing.deadtime),
+            initdead_ms: millis(timing.initdead),
+        }
+    }
 }
 
 /// Where a group runs.
@@ -610,6 +674,7 @@ impl NodeReport {
             held_by_legacy: Vec::new(),
             nodes: Vec::new(),
             began_unix_s: 0,
+            times: None,
             last_move: None,
             elsewhere: BTreeMap::new(),
             receives: BTreeMap::new(),
@@ -659,6 +724,7 @@ impl PeerReport {
             deaf_on: known.map(|it| it.deaf_on.to_vec()).unwrap_or_default(),
             deaths: record.map(|it| it.deaths).unwrap_or_default(),
             key: membership.key_of(peer.name),
+            gaps: membership.gaps(peer.name, now.instant).map(Into::into),
         }
     }
 }
@@ -697,6 +763,7 @@ impl NodeReport {
                 .collect(),
             nodes: peers.collect(),
             began_unix_s: node.record().began_unix_s,
+            times: Some(membership.timing().into()),
             last_move: node.record().last_move.clone().map(Into::into),
             elsewhere: elsewhere.collect(),
             receives: membership
