@@ -162,11 +162,22 @@ impl Lab {
         self.root.join(&self.name).join(host)
     }
 
+    /// The process that holds a host's namespaces.
+    fn holder(&self, host: &str) -> String {
+        let pid = fs::read_to_string(self.dir(host).join("holder.pid")).expect("the host is up");
+        pid.trim().to_owned()
+    }
+
+    /// Whether a file is there, as the host sees it. No process is started for that.
+    pub fn has_file(&self, host: &str, path: &str) -> bool {
+        let path = format!("/proc/{}/root{path}", self.holder(host));
+        fs::symlink_metadata(path).is_ok()
+    }
+
     /// Runs a command on a host and returns its exit status and output.
     pub fn exec(&self, host: &str, command: &[&str]) -> Output {
-        let pid = fs::read_to_string(self.dir(host).join("holder.pid")).expect("the host is up");
         Command::new("nsenter")
-            .args(["-t", pid.trim(), "-n", "-m", "-u", "-p", "--"])
+            .args(["-t", &self.holder(host), "-n", "-m", "-u", "-p", "--"])
             .args(command)
             .stdin(Stdio::null())
             .output()
@@ -272,11 +283,17 @@ impl Lab {
     }
 }
 
-/// Waits until `condition` holds, checking every 20 ms; the clock only limits the wait.
+/// Waits until `condition` holds; the clock only limits the wait. It is checked every 20 ms, but rarer if that takes long:
+/// those who wait shall not take the processors from those who work.
 pub fn wait_until(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let (shortest, longest) = (Duration::from_millis(20), Duration::from_millis(200));
     let start = Instant::now();
-    while !condition() {
+    loop {
+        let began = Instant::now();
+        if condition() {
+            return;
+        }
         assert!(start.elapsed() < limit, "not seen within {limit:?}: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep((began.elapsed() * 4).clamp(shortest, longest));
     }
 }

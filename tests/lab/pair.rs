@@ -265,9 +265,8 @@ impl Pair {
 
     /// Whether a host has an address now.
     pub fn has_address(&self, node: &str, address: &str) -> bool {
-        self.lab
-            .sh(node, "ip -o addr show")
-            .contains(&format!(" {address}/"))
+        let shown = self.lab.exec(node, &["ip", "-o", "addr", "show"]);
+        String::from_utf8_lossy(&shown.stdout).contains(&format!(" {address}/"))
     }
 
     /// The nodes that have an address now.
@@ -280,10 +279,7 @@ impl Pair {
 
     /// Whether the dummy resource runs on a host now.
     pub fn runs(&self, node: &str, dummy: &str) -> bool {
-        self.lab
-            .exec(node, &["test", "-e", &format!("/run/dummy-{dummy}")])
-            .status
-            .success()
+        self.lab.has_file(node, &format!("/run/dummy-{dummy}"))
     }
 
     /// Waits until exactly this node has the address and its script.
