@@ -39,7 +39,7 @@ struct Line {
     may_run: bool,
     /// It ran before this ledger was begun, and no order has ended since.
     ran_before: bool,
-    /// A predecessor left it unfinished, and it was ordered nothing since.
+    /// A predecessor left it unfinished, or its stop failed in the middle, and it was ordered nothing since.
     owed: bool,
     /// Where its addresses were moved to without an order since.
     moved: Option<Moved>,
@@ -146,6 +146,9 @@ impl Ledger {
             return false;
         }
         line.ran_before = false;
+        // A part of it runs, perhaps without its addresses. Until the core has ordered what becomes of it, a successor has
+        // to.
+        line.owed = matches!(ended.outcome, GroupOutcome::StopFailed { .. });
         // A core that began anew may have ordered the start while the stop of the one before was in hand.
         let starts = line.in_hand.values().any(|given| given.what.starts());
         line.may_run = match ended.outcome {
@@ -190,7 +193,7 @@ impl Ledger {
     }
 
     /// Groups of which a successor has to find out what runs: those with an order in hand or still
-    /// to be given one, and those that may run without the addresses that were withdrawn.
+    /// to be given one, those whose stop failed, and those that may run without the addresses that were withdrawn.
     pub fn unfinished(&self) -> impl Iterator<Item = &GroupKey> {
         self.keys(|line| !line.in_hand.is_empty() || line.owed || line.is_bare())
     }

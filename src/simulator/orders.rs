@@ -79,8 +79,12 @@ impl World {
         let wanted = h.outstanding.get(&group);
         let starts = kept.in_hand.contains_key(&group) && wanted.is_some_and(|it| it.starts());
         match outcome {
-            GroupOutcome::Started | GroupOutcome::StopFailed { .. } => {
+            GroupOutcome::Started => {
                 kept.may_run.insert(group);
+            }
+            GroupOutcome::StopFailed { .. } => {
+                kept.may_run.insert(group);
+                kept.owed.insert(group);
             }
             _ if starts => {}
             _ => drop(kept.may_run.remove(&group)),

@@ -21,6 +21,11 @@ fn ended(order: u64, outcome: GroupOutcome) -> Ended {
     }
 }
 
+/// Whether a successor has to find out what runs after this outcome.
+fn in_doubt(outcome: &GroupOutcome) -> bool {
+    matches!(outcome, GroupOutcome::StopFailed { .. })
+}
+
 /// Every outcome, and whether something of the group may run after it.
 fn outcomes() -> [(GroupOutcome, bool); 5] {
     let resource = || "10.0.0.1".to_owned();
@@ -64,9 +69,9 @@ fn a_stop_of_an_earlier_core_does_not_hide_the_start_that_follows() {
             may_run(&ledger) && unfinished(&ledger),
             "its script may run"
         );
-        ledger.done(&key(), &ended(1, outcome));
+        ledger.done(&key(), &ended(1, outcome.clone()));
         assert_eq!(may_run(&ledger), runs);
-        assert!(!unfinished(&ledger));
+        assert_eq!(unfinished(&ledger), in_doubt(&outcome));
     }
 }
 
@@ -94,10 +99,12 @@ fn an_order_is_in_hand_until_its_first_outcome_and_nothing_is_noted_twice() {
                 assert_eq!(may_run(&ledger), ran || given == START, "{row}");
                 assert!(unfinished(&ledger) && ledger.is_busy(&key()), "{row}");
 
+                let doubt = in_doubt(&outcome);
                 let end = ended(1, outcome);
                 assert!(ledger.done(&key(), &end), "{row}");
                 assert_eq!(may_run(&ledger), runs, "{row}");
-                assert!(!unfinished(&ledger) && !ledger.is_busy(&key()), "{row}");
+                assert_eq!(unfinished(&ledger), doubt, "{row}");
+                assert!(!ledger.is_busy(&key()), "{row}");
                 assert_eq!(ledger.last(&key()), Some(&end), "{row}");
                 assert!(!ledger.ran_before(&key()), "{row}");
                 // Told again, and also with another result: it is done.
@@ -158,6 +165,23 @@ fn orders_in_hand_come_in_the_order_in_which_they_were_given() {
     ledger.done(&b, &ended(1, GroupOutcome::Started));
     assert!(ledger.is_busy(&b));
     assert_eq!(ledger.wanted(&b), Some(GroupOrder::Stop));
+}
+
+/// The core that had received the outcome of a failed stop panicked before it ordered what becomes of the group: its
+/// addresses were gone, and its script ran.
+#[test]
+fn a_group_whose_stop_failed_is_unfinished_until_the_next_order() {
+    let mut ledger = Ledger::going_on(&[key()], &[]);
+    ledger.ordered(&key(), OrderId(1), STOP);
+    let resource = "script".to_owned();
+    ledger.done(&key(), &ended(1, GroupOutcome::StopFailed { resource }));
+    assert!(may_run(&ledger) && unfinished(&ledger) && !ledger.is_busy(&key()));
+    for given in [START, STOP] {
+        let mut ledger = ledger.clone();
+        ledger.ordered(&key(), OrderId(2), given);
+        ledger.done(&key(), &ended(2, GroupOutcome::Started));
+        assert!(!unfinished(&ledger));
+    }
 }
 
 /// Otherwise nobody would put the addresses of a held group back, and a release that is cut short
