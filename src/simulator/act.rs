@@ -139,6 +139,26 @@ pub enum Act {
     Peace,
 }
 
+impl Act {
+    /// Whether a group may leave its owner for it, and is not to return by itself.
+    pub(crate) const fn may_move(self) -> bool {
+        matches!(
+            self,
+            Self::Standby { .. }
+                | Self::Takeover { .. }
+                | Self::Broken { .. }
+                | Self::Taken { .. }
+                | Self::Unstoppable { .. }
+                | Self::Maintenance { .. }
+                | Self::Gate { .. }
+                | Self::Remove { .. }
+                | Self::Link { .. }
+                | Self::Dies { .. }
+                | Self::Lies { .. }
+        )
+    }
+}
+
 /// The largest number in an act that is read: a time in microseconds or milliseconds that a run can count with.
 const MOST: u64 = 10_000_000_000;
 

@@ -28,11 +28,13 @@ pub enum Kind {
     Single,
     /// As `Revived`, and each node has a fencing device.
     Fencing,
+    /// As `Mixed`, and the daemon of the Systole node dies alone and is revived, restarts in place, or panics.
+    MixedRevived,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Pure,
         Self::Mixed,
         Self::Isolation,
@@ -41,6 +43,7 @@ impl Kind {
         Self::Revived,
         Self::Single,
         Self::Fencing,
+        Self::MixedRevived,
     ];
 
     /// Its name.
@@ -54,6 +57,7 @@ impl Kind {
             Self::Revived => "revived",
             Self::Single => "single",
             Self::Fencing => "fencing",
+            Self::MixedRevived => "mixed-revived",
         }
     }
 
@@ -65,7 +69,7 @@ impl Kind {
         let mut draws = Draws::new(seed.wrapping_mul(16) + self as u64);
         let mut plan = match self {
             Self::Pure | Self::Maintenance | Self::Isolation => Plan::pure(&mut draws),
-            Self::Mixed => Plan::mixed(&mut draws),
+            Self::Mixed | Self::MixedRevived => Plan::mixed(&mut draws),
             Self::LegacyFailback | Self::Revived | Self::Single | Self::Fencing => {
                 Plan::wild(&mut draws)
             }
@@ -77,7 +81,10 @@ impl Kind {
         plan.features = Features::draw(self, seed, &plan);
         let mut drawn = Drawn {
             kind: self,
-            wild: matches!(self, Self::LegacyFailback | Self::Revived | Self::Fencing),
+            wild: matches!(
+                self,
+                Self::LegacyFailback | Self::Revived | Self::Fencing | Self::MixedRevived
+            ),
             plan,
             acts: Vec::new(),
             broken: Table::filled(2, 0),

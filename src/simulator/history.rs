@@ -97,8 +97,14 @@ impl History {
         while world.only_asks_again() && world.now < rest && !world.judge.failed() {
             world.run(world.now + SECOND / 4);
         }
+        // The next offer of a failback comes late.
+        let latest = world.now + LONGEST_PAUSE;
+        while world.fails_back() && world.now < latest && !world.judge.failed() {
+            world.run(world.now + 20 * SECOND);
+        }
         if !world.judge.failed() {
             world.settled();
+            world.returned();
         }
         world
     }

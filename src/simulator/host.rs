@@ -519,6 +519,7 @@ impl World {
         };
         self.hosts[host].asks.status(dead);
         if dead {
+            self.gone_at[of] = self.now;
             self.judge.declared_dead(host, of, self.now);
         }
     }

@@ -8,7 +8,7 @@ use crate::protocol::status::NodeStatus;
 use crate::resources::holding::HoldingSet;
 
 use super::daemon::Daemon;
-use super::ids::{GroupId, HostId};
+use super::ids::{GroupId, HostId, Key};
 use super::judge::Word;
 use super::queue::{Happening, Ordered};
 use super::world::World;
@@ -172,6 +172,8 @@ impl World {
             } else {
                 h.outstanding.contains_key(&group)
             };
+            // If a start follows on such a stop, the network is asked before it, and the judge looks at it.
+            let lets_go = lets_go || h.groups[group].is_being_stopped();
             self.judge.yields(host, group, stops || lets_go, self.now);
             self.judge.strays(group, self.is_strayed(group));
         }
@@ -308,6 +310,31 @@ impl World {
             let mut orders = h.outstanding.iter();
             orders.all(|(group, what)| *what == GroupOrder::Start && h.asks.was_refused(*group))
         }) && asks
+    }
+
+    /// Whether a node still has groups to give back.
+    pub(crate) fn fails_back(&self) -> bool {
+        let mut nodes = self.hosts.iter().filter_map(|host| host.node.as_ref());
+        nodes.any(Daemon::failback_due)
+    }
+
+    /// With `auto_failback on` a group is at home at the end, if its owner was declared dead and came back after
+    /// everything else that moves groups. Not beside a legacy node: it has failback of its own.
+    pub(crate) fn returned(&mut self) {
+        let ours = self.plan.hosts().all(|host| !self.plan.is_legacy(host));
+        if !ours || self.plan.failback != AutoFailback::On {
+            return;
+        }
+        for group in self.plan.group_ids() {
+            let Some(home) = self.plan.groups.get(group.number()).map(|(home, _)| *home) else {
+                continue;
+            };
+            let owners = self.owners(group);
+            if self.gone_at[home] > self.moved_at && owners.len() == 1 && owners != [home] {
+                let text = format!("at the end {group} of {home} has not returned from {owners:?}");
+                self.judge.fail(self.now, text);
+            }
+        }
     }
 
     /// Each group has one owner, both nodes are active and neither is in transition.

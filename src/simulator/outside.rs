@@ -18,6 +18,9 @@ impl World {
         let now = self.now;
         self.note(format_args!("ACT {act}"));
         self.judge.disturbed(now);
+        if act.may_move() {
+            self.moved_at = now;
+        }
         match act {
             Act::Start { host } => self.start(host),
             Act::Crash { host } => self.crash(host),
@@ -107,6 +110,10 @@ impl World {
         self.calm = true;
         self.heal();
         let now = self.now;
+        let fails = |host: &super::host::Host| !(host.broken.is_empty() && host.taken.is_empty());
+        if self.hosts.iter().any(fails) {
+            self.moved_at = now;
+        }
         for host in &mut self.hosts {
             host.unstoppable.clear();
             host.panics = false;

@@ -99,6 +99,11 @@ impl GroupModel {
         !self.begun && self.busy.as_ref() == Some(ordered)
     }
 
+    /// Whether a stop script of it runs, also one of a process before.
+    pub(crate) fn is_being_stopped(&self) -> bool {
+        matches!(self.in_hand(), Some((GroupOrder::Stop, ..)))
+    }
+
     fn in_hand(&self) -> Option<(GroupOrder, usize, bool)> {
         let ordered = self.busy.as_ref()?;
         Some((ordered.what, self.at, self.orphan))

@@ -50,6 +50,10 @@ pub struct World {
     pub(crate) recordings: Table<HostId, Recording>,
     /// Which host ran what at the last rest.
     pub(crate) rested: Option<Vec<Vec<HostId>>>,
+    /// When something last happened that moves groups away from their owner for good: a person, a failure.
+    pub(crate) moved_at: Micros,
+    /// When the other node last declared this one dead.
+    pub(crate) gone_at: Table<HostId, Micros>,
     /// How many marks were sent: messages that both nodes must handle once.
     pub marks: u64,
     digest: u64,
@@ -76,6 +80,8 @@ impl World {
             orders: Vec::new(),
             recordings: Table::new(nodes, |_| Recording::default()),
             rested: None,
+            moved_at: 0,
+            gone_at: Table::filled(nodes, 0),
             marks: 0,
             digest: 0,
             observer: Rc::new(Nobody),

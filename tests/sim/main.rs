@@ -149,6 +149,11 @@ fn random_faults_and_fencing() {
 }
 
 #[test]
+fn random_faults_beside_legacy_and_dying_daemons() {
+    many(&Source::Drawn(Kind::MixedRevived));
+}
+
+#[test]
 fn one_fault_at_a_time() {
     many(&Source::Drawn(Kind::Single));
 }

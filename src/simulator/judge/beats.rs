@@ -213,11 +213,17 @@ impl Beats {
             && self.freezes[host].is_none_or(|(_, until)| last > until + deadtime)
     }
 
-    /// Dead only after the dead time of silence.
+    /// Dead only after the dead time of silence. A node that was suspended for more than half of that waits for the whole
+    /// time again: what it has not received meanwhile may have been sent.
     pub(crate) fn declared_dead(&mut self, by: HostId, of: HostId, now: Micros) -> Option<String> {
         self.dead_since[by][of] = Some(now);
         self.verdicts[by][of] = now;
-        let silent = now.saturating_sub(self.heard[by][of]);
+        let half = self.announced[by][of] / 2 + self.keepalives[by] + self.late[by];
+        // A node that was never received counts as dead after `initdead`, which is longer.
+        let judged = self.newest[by][of] != (0, 0) && !self.legacy[by];
+        let freeze = self.freezes[by].filter(|(since, until)| judged && until - since > half);
+        let listens = freeze.map_or(0, |(_, until)| until.min(now));
+        let silent = now.saturating_sub(self.heard[by][of].max(listens));
         (silent + self.apart(silent) < self.announced[by][of])
             .then(|| format!("{by} calls {of} dead after {silent} us"))
     }
