@@ -188,8 +188,8 @@ alpha dies
     #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_TUNE, "\
 # systole tune --mistakes 2/year
 NODE     SEEN      GAPS   99.9 %  LONGEST GAP
-beta      3 h     10801    1.2 s  3.2 s on 2026-03-14 09:26:53, as heard here
-alpha     3 h     10801    1.2 s  1.4 s on 2026-03-14 09:31:07, as it sends
+beta      3 h     10801   1.15 s  3.23 s on 2026-03-14 09:26:53, as heard here
+alpha     3 h     10801   1.15 s  1.40 s on 2026-03-14 09:31:07, as it sends
 not enough samples: 3 h of 144 h"))]
     Tune(TuneOptions),
 

@@ -121,6 +121,7 @@ pub fn answer(view: &View, options: &TuneOptions, virtual_machine: bool) -> Answ
         deadtime_ms: times.deadtime_ms,
         lease_ms: lease.map(|seconds| seconds.saturating_mul(1_000)),
         virtual_machine,
+        legacy: node.nodes.iter().any(is_legacy),
     };
     let report = report(node, times, &asked);
     let code = u8::from(report.proposal.is_none());
@@ -155,9 +156,7 @@ fn report(node: &NodeReport, times: TimesReport, asked: &Asked) -> Report {
     let covered = others.iter().map(|it| it.gaps.as_ref());
     let covered = covered.map(|gaps| gaps.map_or(0, |it| it.covered_ms)).min();
     let covered_ms = covered.unwrap_or(0);
-    let legacy = others
-        .iter()
-        .filter(|it| it.program.as_deref() == Some("legacy"));
+    let legacy = others.iter().filter(|it| is_legacy(it));
     let mut report = Report {
         mistakes_per_month: rounded(asked.mistakes),
         samples: samples.collect(),
@@ -186,6 +185,10 @@ fn report(node: &NodeReport, times: TimesReport, asked: &Asked) -> Report {
         }
     }
     report
+}
+
+fn is_legacy(node: &PeerReport) -> bool {
+    node.program.as_deref() == Some("legacy")
 }
 
 fn series(gaps: &GapsReport) -> Series {
@@ -222,6 +225,7 @@ fn row(row: &crate::tune::Row, times: TimesReport) -> Row {
         Reason::Longest => "longest",
         Reason::Lease => "lease",
         Reason::Machine => "machine",
+        Reason::Legacy => "legacy",
     };
     Row {
         deadtime_ms: row.deadtime_ms,
@@ -270,6 +274,10 @@ fn word(ms: u64) -> String {
 
 fn seconds(ms: u64) -> String {
     format!("{}.{}", ms / 1_000, ms % 1_000 / 100)
+}
+
+fn hundredths(ms: u64) -> String {
+    format!("{}.{:02}", ms / 1_000, ms % 1_000 / 10)
 }
 
 fn hours(ms: u64) -> String {
@@ -342,8 +350,8 @@ fn samples(samples: &[Sample]) -> String {
             it.node,
             hours(it.covered_ms),
             it.gaps,
-            seconds(it.usual_ms.next_multiple_of(100)),
-            seconds(it.longest_ms),
+            hundredths(it.usual_ms),
+            hundredths(it.longest_ms),
             full_time(it.longest_unix_s)
         );
     }
@@ -366,6 +374,7 @@ fn notes(row: &Row, times: Times) -> String {
         "longest" => "a heartbeat twice as late as the latest one",
         "lease" => "longer than the lease of service addresses",
         "machine" => "a virtual machine",
+        "legacy" => "a legacy node",
         _ => "by the samples alone",
     });
     let in_force = row.in_force.then_some("in force");

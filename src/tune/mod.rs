@@ -38,6 +38,9 @@ const LONGEST_MS: u64 = HOUR_MS;
 /// is moved or saved stands still for seconds.
 const MACHINE_MS: u64 = 5_000;
 
+/// The least dead time beside a legacy node, which looks four times a second only, in milliseconds.
+const LEGACY_MS: u64 = 1_000;
+
 /// How much longer than its lease a dead time has to be, in milliseconds.
 const BEHIND_LEASE_MS: u64 = 500;
 
@@ -98,6 +101,8 @@ pub struct Asked {
     pub lease_ms: Option<u64>,
     /// This is a virtual machine.
     pub virtual_machine: bool,
+    /// Another node runs the legacy program.
+    pub legacy: bool,
 }
 
 impl Asked {
@@ -132,6 +137,8 @@ pub enum Reason {
     Lease,
     /// A virtual machine, of which less than a month was seen.
     Machine,
+    /// A legacy node.
+    Legacy,
 }
 
 /// A dead time, and what it brings.
@@ -194,6 +201,9 @@ pub fn propose(heard: &[Series], sent: &[Series], asked: &Asked) -> Result<Propo
     }
     if asked.virtual_machine && covered_ms < MONTH_MS {
         asks.push((Reason::Machine, MACHINE_MS));
+    }
+    if asked.legacy {
+        asks.push((Reason::Legacy, LEGACY_MS));
     }
     for (_, ms) in &mut asks {
         *ms = rounded(*ms);

@@ -14,6 +14,7 @@ fn asked(mistakes: f64) -> Asked {
         deadtime_ms: 10_000,
         lease_ms: None,
         virtual_machine: false,
+        legacy: false,
     }
 }
 
@@ -342,6 +343,25 @@ fn the_highest_floor_decides() {
         ..quiet()
     };
     assert_eq!(ask(month, quiet(), None, true), (4_000, Reason::Keepalives));
+    let quick = Asked {
+        keepalive_ms: 100,
+        legacy: true,
+        ..asked(1_000.0)
+    };
+    let fast = Series {
+        covered_ms: WEEK_MS,
+        longest_ms: 101,
+        buckets: vec![Bucket {
+            from_ms: 96,
+            below_ms: 104,
+            count: 10 * WEEK_MS / 1_000,
+        }],
+    };
+    let proposal = propose(&[fast], &[], &quick).expect("enough");
+    assert_eq!(
+        (proposal.deadtime_ms, proposal.reason),
+        (1_000, Reason::Legacy)
+    );
 }
 
 #[test]
@@ -387,6 +407,7 @@ fn no_numbers_are_too_strange() {
                         deadtime_ms: count,
                         lease_ms: Some(from_ms),
                         virtual_machine: true,
+                        legacy: true,
                     };
                     if let Ok(proposal) = propose(from_ref(&series), from_ref(&series), &asked) {
                         assert!(proposal.rows.iter().all(|row| !row.mistakes.is_nan()));

@@ -72,8 +72,8 @@ fn three_lines_with_what_they_rest_on() {
         text,
         "\
 NODE     SEEN      GAPS   99.9 %  LONGEST GAP
-beta    200 h    720001    1.2 s  3.2 s on DATE, as heard here
-alpha   200 h    720001    1.2 s  1.4 s on DATE, as it sends
+beta    200 h    720001   1.15 s  3.23 s on DATE, as heard here
+alpha   200 h    720001   1.15 s  1.40 s on DATE, as it sends
 
 DEADTIME  A DEATH IS SEEN IN  MISTAKES A MONTH
    3.9 s  2.9 to 3.9 s        1.00              by the samples alone
@@ -99,8 +99,8 @@ fn too_few_samples_are_said_and_nothing_else() {
         text,
         "\
 NODE     SEEN      GAPS   99.9 %  LONGEST GAP
-beta      3 h     10801    1.2 s  3.2 s on DATE, as heard here
-alpha     3 h     10801    1.2 s  1.4 s on DATE, as it sends
+beta      3 h     10801   1.15 s  3.23 s on DATE, as heard here
+alpha     3 h     10801   1.15 s  1.40 s on DATE, as it sends
 not enough samples: 3 h of 24 h
 "
     );
