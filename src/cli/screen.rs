@@ -46,10 +46,13 @@ const INDENT: usize = 6;
 /// Narrower terminals get lines as if they were so wide.
 const NARROWEST: usize = 20;
 
+/// The words of a row, each with its tone.
+pub type Row = Vec<(Tone, String)>;
+
 /// What is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Screen {
-    lines: Vec<Vec<(Tone, String)>>,
+    lines: Vec<Row>,
 }
 
 impl Screen {
@@ -59,9 +62,10 @@ impl Screen {
         self
     }
 
-    /// Adds to the line. Names come from files and from the network: control characters are left out.
+    /// Adds to the line. Names come from files and from the network: characters that steer a terminal, or
+    /// change the order or the place of others, are left out.
     pub fn add(&mut self, tone: Tone, text: impl AsRef<str>) -> &mut Self {
-        let text = text.as_ref().chars().filter(|c| !c.is_control());
+        let text = text.as_ref().chars().filter(|c| !steers(*c));
         let text: String = text.collect();
         if let Some(line) = self.lines.last_mut() {
             line.push((tone, text));
@@ -92,20 +96,32 @@ impl Screen {
     /// The rows of a terminal.
     #[must_use]
     pub fn rows(&self, layout: Layout) -> Vec<String> {
-        let columns = layout.columns.map(|columns| columns.max(NARROWEST));
-        let mut rows = Vec::new();
-        for line in &self.lines {
-            for row in broken(line, columns) {
-                rows.push(painted(&row, layout.colour));
-            }
-        }
-        rows
+        let rows = self.words(layout.columns);
+        let rows = rows.iter().map(|row| painted(row, layout.colour));
+        rows.collect()
+    }
+
+    /// The rows of a terminal of so many columns, not yet painted.
+    #[must_use]
+    pub fn words(&self, columns: Option<usize>) -> Vec<Row> {
+        let columns = columns.map(|columns| columns.max(NARROWEST));
+        let rows = self.lines.iter().flat_map(|line| broken(line, columns));
+        rows.collect()
     }
 }
 
+/// Control characters; marks of direction, joiners and other characters without a place of their own; and the
+/// ends of line and paragraph of Unicode.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// The rows of one line: broken at blanks where it can be.
-fn broken(line: &[(Tone, String)], columns: Option<usize>) -> Vec<Vec<(Tone, String)>> {
-    let mut rows: Vec<Vec<(Tone, String)>> = vec![Vec::new()];
+fn broken(line: &[(Tone, String)], columns: Option<usize>) -> Vec<Row> {
+    let mut rows: Vec<Row> = vec![Vec::new()];
     let mut used = 0_usize;
     for (tone, text) in line {
         for word in text.split_inclusive(' ') {
@@ -147,7 +163,7 @@ mod tests {
         let mut screen = Screen::default();
         screen.line().add(Tone::Bad, "CRITICAL").add(
             Tone::Plain,
-            ": the web\u{1b}[2J server\r\ndoes not run and cannot be started here",
+            ": the web\u{1b}[2J\u{202e} server\r\n\u{9b}does not run and cannot be started here",
         );
         screen.head("NODES").plain("  alpha   ");
         screen
