@@ -228,8 +228,8 @@ impl Shown {
         let here = format!("{} hears {}", node.name, peer.name);
         let there = format!("{} hears {}", peer.name, node.name);
         let cells: Vec<(Tone, String)> = media.iter().map(|it| self.hears(peer, it)).collect();
-        let second = width(cells.iter().map(|(_, text)| text.as_str()));
-        let second = second.max(here.chars().count());
+        let second = cells.iter().map(|(_, text)| text.chars().count());
+        let second = second.fold(here.chars().count(), usize::max);
         screen.head(format!(
             "LINKS  {:<rest$}",
             "",

@@ -306,6 +306,7 @@ fn a_node_that_starts_says_what_it_waits_for() {
     node.status = "up".to_owned();
     node.nodes[0].status = "up".to_owned();
     node.nodes[1].status = "init".to_owned();
+    node.nodes[1].links[0].1 = false;
     node.rscstatus = Some("transition".to_owned());
     node.waits_for = Some("waits to receive beta, at most 9 s more (initdead)".to_owned());
     node.waits = vec!["waits to start: the other node".to_owned()];
@@ -313,7 +314,14 @@ fn a_node_that_starts_says_what_it_waits_for() {
     for group in &mut view.groups {
         (group.place, group.runs_on, group.last) = (Place::Nowhere, None, None);
     }
+    view.media[0].receives = Some(Receives::Itself);
     let text = shown(&view);
+    for line in [
+        "LINKS           alpha hears beta               beta hears alpha\n",
+        "  eth0 (bcast)  NO, never (only own messages)  yes\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
     let first = "WARNING: alpha is up: waits to receive beta, at most 9 s more (initdead)\n  waits to start: ";
     assert!(text.starts_with(first), "{text}");
     assert!(
