@@ -18,9 +18,9 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use systole::cli::systole::{self as command_line, parse};
 
-const COMMANDS: [&str; 17] = [
-    "status", "check", "view", "why", "metrics", "doctor", "plan", "tune", "export", "standby",
-    "takeover", "reload", "freeze", "thaw", "monitor", "clear", "fence",
+const COMMANDS: [&str; 18] = [
+    "status", "top", "check", "view", "why", "metrics", "doctor", "plan", "tune", "export",
+    "standby", "takeover", "reload", "freeze", "thaw", "monitor", "clear", "fence",
 ];
 const MONITOR: [&str; 1] = ["run"];
 const FENCE: [&str; 4] = ["list", "status", "test", "confirm"];

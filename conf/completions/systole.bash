@@ -61,6 +61,9 @@ _systole() {
             systole,thaw)
                 cmd="systole__subcmd__thaw"
                 ;;
+            systole,top)
+                cmd="systole__subcmd__top"
+                ;;
             systole,tune)
                 cmd="systole__subcmd__tune"
                 ;;
@@ -145,6 +148,9 @@ _systole() {
             systole__subcmd__help,thaw)
                 cmd="systole__subcmd__help__subcmd__thaw"
                 ;;
+            systole__subcmd__help,top)
+                cmd="systole__subcmd__help__subcmd__top"
+                ;;
             systole__subcmd__help,tune)
                 cmd="systole__subcmd__help__subcmd__tune"
                 ;;
@@ -188,7 +194,7 @@ _systole() {
 
     case "${cmd}" in
         systole)
-            opts="-h -V --help --version status check view why metrics doctor plan tune export standby takeover reload freeze thaw monitor clear fence help"
+            opts="-h -V --help --version status top check view why metrics doctor plan tune export standby takeover reload freeze thaw monitor clear fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -446,7 +452,7 @@ _systole() {
             return 0
             ;;
         systole__subcmd__help)
-            opts="status check view why metrics doctor plan tune export standby takeover reload freeze thaw monitor clear fence help"
+            opts="status top check view why metrics doctor plan tune export standby takeover reload freeze thaw monitor clear fence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -739,6 +745,20 @@ _systole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        systole__subcmd__help__subcmd__top)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         systole__subcmd__help__subcmd__tune)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -952,6 +972,20 @@ _systole() {
             return 0
             ;;
         systole__subcmd__thaw)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        systole__subcmd__top)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

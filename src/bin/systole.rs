@@ -10,6 +10,8 @@ use systole::cli::control_commands::Answer;
 use systole::cli::metrics::{self, Form, Process};
 use systole::cli::monitor;
 use systole::cli::systole::{Command, FenceCommand, MonitorCommand, MoveOptions, parse};
+use systole::cli::top::Told;
+use systole::cli::top::terminal::{self, NoAnswer, TopError};
 use systole::cli::view::{
     WhyReport, as_json, decision_of, json_line, present_state, why_for_people,
 };
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     match command {
         Command::Status { watch: true, .. } => watch_node(),
         Command::Status { json, .. } => show_status(json),
+        Command::Top => show_top(),
         Command::Check { json } => check_node(json),
         Command::Standby(options) => move_groups("standby", Way::Away, &options),
         Command::Takeover(options) => move_groups("takeover", Way::Here, &options),
@@ -161,6 +164,27 @@ fn watch_node() -> ExitCode {
     let clock = Clock::start();
     watch::watch(ask_view, || pause(&clock, EACH));
     ExitCode::SUCCESS
+}
+
+/// The same on a terminal of its own, with the decisions.
+fn show_top() -> ExitCode {
+    match terminal::run(ask_all) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ TopError::Refused(_)) => fail(&error.to_string(), State::Unknown.code()),
+        Err(error) => fail(&error.to_string(), 1),
+    }
+}
+
+/// Everything that the daemon knows, and its decisions.
+fn ask_all() -> Result<Told, NoAnswer> {
+    let view = ask_control(&Request::View, PATIENCE)?;
+    let view = view.view().map_err(NoAnswer::NotNow)?;
+    let decisions = match ask_control(&Request::Why, PATIENCE)? {
+        Reply::Decisions { decisions } => Ok(decisions),
+        Reply::Refused { reason } => Err(reason),
+        _ => Err(OTHER_QUESTION.to_owned()),
+    };
+    Ok(Told { view, decisions })
 }
 
 /// Has groups moved.

@@ -20,6 +20,7 @@ pub mod reload;
 pub mod screen;
 pub mod status;
 pub mod systole;
+pub mod top;
 pub mod tune;
 pub mod view;
 pub mod watch;

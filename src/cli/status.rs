@@ -5,8 +5,8 @@ use super::check::{self, State, name_of};
 use super::screen::{Layout, Screen, Tone};
 use super::{fence, monitor};
 use crate::clients::control::{
-    GroupAnswer, GroupView, LeaseReport, MediumView, NodeReport, PeerReport, Place, Receives, View,
-    WatchdogReport,
+    DecisionReport, GroupAnswer, GroupView, LeaseReport, MediumView, NodeReport, PeerReport, Place,
+    Receives, View, WatchdogReport,
 };
 use crate::os::sys;
 
@@ -30,6 +30,27 @@ pub fn screen(view: &View, now_unix_s: u64) -> Screen {
         shown.last_move(node, &mut screen);
     }
     screen
+}
+
+/// Adds what `systole why` says, the newest first; or why it says nothing.
+pub fn add_decisions(
+    decisions: &Result<Vec<DecisionReport>, String>,
+    now_unix_s: u64,
+    screen: &mut Screen,
+) {
+    let shown = Shown { now_unix_s };
+    screen.head("DECISIONS");
+    screen.add(Tone::Plain, "  the newest first");
+    match decisions {
+        Err(reason) => drop(screen.plain(format!("  not told: {reason}"))),
+        Ok(decisions) if decisions.is_empty() => drop(screen.plain("  nothing was decided yet")),
+        Ok(decisions) => {
+            for it in decisions.iter().rev() {
+                let at = shown.when(it.unix_s);
+                screen.plain(format!("  {at}  {}: {}", it.what, it.cause));
+            }
+        }
+    }
 }
 
 /// The same as text that is not broken and has no colours.

@@ -81,6 +81,18 @@ LAST MOVE of alpha  (all decisions: systole why)
         watch: bool,
     },
 
+    /// Show this node and the other one all the time, on a terminal of its own
+    ///
+    /// The screen of systole status, and below it what systole why shows, the newest first. It
+    /// asks the daemon each second and shows the answer. It only looks: no key changes anything
+    /// in the cluster. Arrow keys, PageUp and PageDown move; ? shows all keys; q, Esc and Ctrl-C
+    /// leave. The last row says what does not fit. While the daemon does not answer it says
+    /// since when, and goes on asking. Only root may ask. The variable NO_COLOR takes the colours
+    /// away.
+    #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_TOP, "\
+# systole top"))]
+    Top,
+
     /// One line for a monitoring system: OK, WARNING, CRITICAL or UNKNOWN
     ///
     /// Prints what is wrong with this node, the worst first, and behind a bar performance data
@@ -443,6 +455,12 @@ const CODES_OF_CHECK: &str = "\
 1  WARNING
 2  CRITICAL, or the command line cannot be understood
 3  UNKNOWN: no daemon runs, it does not answer in time, or this user may not ask";
+
+const CODES_OF_TOP: &str = "\
+0  left with a key
+1  it was not called on a terminal, or the terminal is gone
+2  the command line cannot be understood
+3  this user may not ask";
 
 const CODES_OF_METRICS: &str = "\
 0  printed or written

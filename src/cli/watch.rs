@@ -16,11 +16,15 @@ pub fn layout() -> Layout {
         return Layout::default();
     }
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let dumb = set("TERM").is_none_or(|term| term == "dumb");
     Layout {
-        colour: set("NO_COLOR").is_none() && !dumb,
+        colour: set("NO_COLOR").is_none() && !is_dumb(),
         columns: size().map(|(columns, _)| columns),
     }
+}
+
+/// Whether the terminal says that it can only print.
+pub(super) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
 /// Columns and rows of the terminal, if it tells.
@@ -35,13 +39,13 @@ fn size() -> Option<(usize, usize)> {
 pub fn watch(mut ask: impl FnMut() -> Result<View, String>, mut pause: impl FnMut()) {
     let clock = Clock::start();
     let terminal = io::stdout().is_terminal();
-    let mut answered: Option<u64> = None;
+    let mut answered = clock.now().unix_s;
     let mut first = true;
     loop {
         let now = clock.now().unix_s;
         let screen = match ask() {
             Ok(view) => {
-                answered = Some(now);
+                answered = now;
                 status::screen(&view, now)
             }
             Err(reason) => no_answer(&reason, now, answered),
@@ -63,16 +67,16 @@ pub fn watch(mut ask: impl FnMut() -> Result<View, String>, mut pause: impl FnMu
     }
 }
 
-/// What is shown while there is no answer.
-fn no_answer(reason: &str, now: u64, answered: Option<u64>) -> Screen {
+/// What is shown while there is no answer. `answered`: when the last one came, or the first was asked for.
+pub(super) fn no_answer(reason: &str, now: u64, answered: u64) -> Screen {
     let mut screen = Screen::default();
     screen.plain(status::full_time(now));
     screen.line().add(Tone::Warn, "UNKNOWN:");
     screen.add(Tone::Plain, format!(" {reason}"));
-    if let Some(at) = answered {
-        let at = status::full_time(at);
-        screen.plain(format!("  the last answer came at {at}"));
-    }
+    let at = status::full_time(answered);
+    screen.plain(format!(
+        "  the daemon does not answer since {at}; it is asked again each second"
+    ));
     screen
 }
 
@@ -114,13 +118,10 @@ mod tests {
 
     #[test]
     fn without_an_answer_it_says_since_when() {
-        let screen = no_answer("no daemon", 0, Some(0));
+        let screen = no_answer("no daemon", 9, 0);
         let text = screen.text(Layout::default());
-        assert!(text.contains("UNKNOWN: no daemon\n  the last answer came at "));
-        assert!(
-            !no_answer("x", 0, None)
-                .text(Layout::default())
-                .contains("last")
-        );
+        let since = status::full_time(0);
+        let second = format!("UNKNOWN: no daemon\n  the daemon does not answer since {since};");
+        assert!(text.contains(&second), "{text}");
     }
 }

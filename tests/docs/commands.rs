@@ -30,8 +30,8 @@ fn knows() -> BTreeMap<&'static str, String> {
             said(env!("CARGO_BIN_EXE_systole"), &["--help"], "-")
                 + " help"
                 + &[
-                    "status", "metrics", "doctor", "plan", "tune", "export", "standby", "takeover",
-                    "reload",
+                    "status", "top", "metrics", "doctor", "plan", "tune", "export", "standby",
+                    "takeover", "reload",
                 ]
                 .map(|it| said(env!("CARGO_BIN_EXE_systole"), &[it, "--help"], "-"))
                 .concat(),

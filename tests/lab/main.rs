@@ -58,6 +58,8 @@ mod partition;
 mod ping;
 mod poll;
 mod programs;
+#[path = "../common/pty.rs"]
+mod pty;
 mod quiet;
 mod real_services;
 mod record;
@@ -66,6 +68,7 @@ mod reload;
 mod respawn;
 mod rotation;
 mod sanity;
+mod screen;
 mod serial;
 mod signals;
 mod standby_death;
