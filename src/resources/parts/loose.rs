@@ -8,7 +8,7 @@
 //! | its `mach_down`, while we hold our groups | it has started them, and releases nothing: we yield |
 //! | the same, while we take our groups from it | the same, and it gives them anew: we begin anew |
 //! | the same, while we hold its groups or take those | it now does the work that waited, including the start of its own groups, and never reports that: we offer them back |
-//! | it claims what we have taken meanwhile | it is asked once, when our work is done; its report decides |
+//! | it claims what we have taken meanwhile, or what an earlier process or core of ours had taken | it is asked once, when our work is done; its report decides: if it claims its own groups still, it runs them, and we release them |
 //! | the same, and the network has refused every group of that half to us | it serves: we claim it no longer |
 //! | a `done` for which no standby waits | it is asked. If it does not hold the set, it has released it for an earlier run of ours, and waits for our `done` for an hour: we take the set. If it reports that it holds its own groups, it has just started them for an earlier run of ours: we release those |
 //! | the same, and we hold what it would have released | a script of an earlier standby has ended, and may have started those groups: we offer them, once |
@@ -77,6 +77,16 @@ impl Loose {
 
     /// No group is claimed by both nodes.
     pub(in crate::resources) const fn nothing_is_claimed_twice(&mut self) {
+        self.asked = false;
+    }
+
+    /// The node was asked about what both claim.
+    pub(in crate::resources) const fn has_asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Its answer came while other work was under way: it is asked once more after that.
+    pub(in crate::resources) const fn asks_again(&mut self) {
         self.asked = false;
     }
 

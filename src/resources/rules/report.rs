@@ -281,22 +281,32 @@ impl ResourceState {
     /// has run since before our own start. It does not yield, and takes nothing back by itself. A
     /// node that begins with nothing reports that in its first stable report. Later it may count
     /// other groups as its own than we do, because its haresources was changed.
+    ///
+    /// An earlier process or core of ours may have taken them, which is all that this one knows: then the node is
+    /// asked, and its answer decides.
     pub(in crate::resources) fn leave_what_a_legacy_owner_kept(&mut self, node: &NodeName) {
         let Some(peer) = self.other.peer(node) else {
             return;
         };
-        let legacy = peer.returns() && !peer.is_systole();
+        let answers = self.loose.has_asked() && self.both_hold_foreign();
+        let (legacy, returns) = (!peer.is_systole(), peer.returns());
         if self.both_hold_foreign() && !self.may(Act::LeaveForeign) {
             // A standby or other work is under way: the report that we ask for after it decides.
+            self.loose.asks_again();
             return;
         }
         if let Some(peer) = self.other.peer_mut(node) {
             peer.has_returned();
         }
-        if legacy {
+        if legacy && returns {
             self.leave_foreign_to(
                 node,
                 "has kept its own resources, which were taken over here",
+            );
+        } else if legacy && answers {
+            self.leave_foreign_to(
+                node,
+                "was asked, and holds its own resources, which are held here too",
             );
         }
     }

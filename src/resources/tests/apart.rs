@@ -221,6 +221,33 @@ fn the_rest_of_a_takeover_that_was_cut_short_starts_when_all_is_settled() {
     assert_eq!(running(&core), ["a"], "{:?}", core.said());
 }
 
+/// The daemon had taken everything of a legacy node that it did not receive for a dead time, and died when that ended. The
+/// legacy node has noticed neither, and yields to nobody: its answer decides.
+#[test]
+fn a_successor_leaves_to_a_legacy_owner_what_that_runs() {
+    for (answer, runs) in [
+        ("resource local 1", &["a"][..]),
+        ("resource none 1", &["a", "b"]),
+    ] {
+        let mut core = successor(HoldingSet::ALL, &[]);
+        core.input(ResourceInput::CommUp);
+        core.hear("b", "resource local 1");
+        core.wait(1_000);
+        assert!(core.said().contains(&"starting".to_owned()), "b is asked");
+        assert_eq!(
+            running(&core),
+            ["a", "b"],
+            "what was sent before may be old"
+        );
+        core.hear("b", answer);
+        core.finish();
+        core.hear("b", answer);
+        core.wait(60_000);
+        core.finish();
+        assert_eq!(running(&core), runs, "{answer}: {:?}", core.said());
+    }
+}
+
 /// A node that asks in the middle of a release receives all that is still being stopped, also what
 /// was given up before the rest, and what was being taken.
 #[test]
