@@ -173,9 +173,15 @@ impl ResourceState {
     ) -> bool {
         let ours_taken =
             self.other.holds().has(HoldingSet::FOREIGN) && self.duty.holds(HoldingSet::LOCAL);
+        // A legacy giver that has declared us dead meanwhile runs again what an earlier process of ours was taking from it.
+        let taken = self.standby.state().taken();
+        let taken_back = self.standby.is_continued()
+            && !taken.is_none()
+            && !stale
+            && !self.other.is_systole(node)
+            && self.other.holds().mirror().has(taken);
         let conflict = self.other.is_pair()
-            && ours_taken
-            && !self.standby.state().moves()
+            && (taken_back || ours_taken && !self.standby.state().moves())
             && self.run.phase() != Phase::Shutdown;
         if !conflict {
             return false;

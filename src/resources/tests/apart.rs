@@ -1,6 +1,8 @@
 //! What runs and what is held must match, whatever is interrupted.
 
 use super::*;
+use crate::protocol::question::Position;
+use crate::resources::left_open::{OpenStandby, Part};
 
 const OFF: AutoFailback = AutoFailback::Off;
 
@@ -245,6 +247,42 @@ fn a_successor_leaves_to_a_legacy_owner_what_that_runs() {
         core.wait(60_000);
         core.finish();
         assert_eq!(running(&core), runs, "{answer}: {:?}", core.said());
+    }
+}
+
+/// The daemon died while it took a group from a legacy giver, for longer than the giver's dead time. The script of that start
+/// runs on for a minute: the group is let go before it has ended.
+#[test]
+fn what_a_legacy_giver_has_taken_back_is_not_started_by_a_successor() {
+    for (set, held, taken) in [
+        (HoldingSet::FOREIGN, HoldingSet::NONE, "a"),
+        (HoldingSet::LOCAL, HoldingSet::LOCAL, "b"),
+    ] {
+        let mut core = Core::with(&settings(&["a", "b"], OFF));
+        core.state.resume(held, [key("a"), key("b")]);
+        core.state.keep_standby(OpenStandby {
+            part: Part::Takes,
+            set,
+            with: name("b"),
+            heard: Position::default(),
+        });
+        core.state.finish([key(taken)]);
+        core.status("b", NodeStatus::Init, NodeStatus::Active);
+        core.input(ResourceInput::CommUp);
+        assert!(core.said().contains(&format!("start {taken}")), "{set}");
+        core.hear("b", "resource all 1");
+        let said = core.said();
+        assert!(
+            said.contains(&"drop addresses".to_owned()),
+            "{set}: {said:?}"
+        );
+        core.finish();
+        core.input(ResourceInput::CommUp);
+        core.hear("b", "resource all 1");
+        core.wait(60_000);
+        core.finish();
+        assert_eq!(running(&core), [""; 0], "{set}: b runs everything");
+        assert_eq!(core.state.holding(), HoldingSet::NONE, "{set}");
     }
 }
 
