@@ -58,6 +58,24 @@ fn heals_in_one_direction_first(kinds: [Kind; 2]) {
     assert_eq!(owners(&pair), [["node2"], ["node2"]]);
 }
 
+/// Ours (node2) does not receive the owner for a dead time and takes its group, and its daemon dies just when it would
+/// receive the owner again, which has noticed nothing: the next process does not know whose group it runs.
+fn takes_from_a_mute_owner_and_dies(kinds: [Kind; 2]) {
+    let pair = Pair::new(PairConfig::new(kinds).with_second_group());
+    pair.start_settled();
+    mute(&pair, "node1", true);
+    wait_until(LONG, "node2 serves everything", || {
+        pair.has_address("node2", ADDRESS_1) && pair.runs("node2", "a")
+    });
+    pair.wait_holds("node2", "all");
+    pair.lab.sh("node2", "kill -9 $(cat /run/heartbeat.pid)");
+    mute(&pair, "node1", false);
+    let at_home = || owners(&pair) == [["node1"], ["node2"]] && !pair.runs("node2", "a");
+    wait_until(LONG, "each has its own", at_home);
+    let_pass(Duration::from_secs(8));
+    assert!(at_home() && pair.runs("node1", "a") && pair.runs("node2", "b"));
+}
+
 /// A legacy giver is asked for everything while it gives back what it had taken: it forwards the
 /// request and ignores it itself.
 fn asked_for_all_while_it_gives_back(kinds: [Kind; 2]) {
@@ -402,6 +420,7 @@ macro_rules! tests {
 }
 
 tests! {
+    takes_from_a_mute_owner_and_dies_legacy_owner: LEGACY_OWNER takes_from_a_mute_owner_and_dies;
     heals_in_one_direction_first_systole_owner: SYSTOLE_OWNER heals_in_one_direction_first;
     asked_for_all_while_it_gives_back_legacy_owner: LEGACY_OWNER asked_for_all_while_it_gives_back;
     begins_anew_while_it_takes_legacy_owner: LEGACY_OWNER begins_anew_while_it_takes;
