@@ -170,6 +170,17 @@ fn report(node: &NodeReport, times: TimesReport, asked: &Asked) -> Report {
         Err(TooFew { .. }) => {}
         Ok(proposal) => {
             report.remarks = remarks(&proposal, covered_ms, times);
+            let deaths = others
+                .iter()
+                .map(|it| it.deaths)
+                .fold(0, u64::saturating_add);
+            if deaths > 0 {
+                report.remarks.push(format!(
+                    "{deaths} times another node was declared dead here since the daemon began. What led to that is not \
+                     among the samples if that node began a new run then: no deadtime below the one in force is \
+                     advisable, unless each of these was a real death"
+                ));
+            }
             report.remarks.extend(legacy.map(|it| {
                 let node = &it.name;
                 format!(
@@ -238,7 +249,10 @@ fn row(row: &crate::tune::Row, times: TimesReport) -> Row {
 
 /// What people have to know beside the numbers.
 fn remarks(proposal: &Proposal, covered_ms: u64, times: TimesReport) -> Vec<String> {
-    let mut remarks = Vec::new();
+    let mut remarks = vec![
+        "this is how the heartbeats look from here: call it on the other node too, the longer deadtime counts"
+            .to_owned(),
+    ];
     if covered_ms < WEEK_MS {
         remarks.push(
             "less than a week was seen: nothing is known of what happens once a week, such as a backup"

@@ -9,7 +9,8 @@
 //! | an order to stop | as before | no | where the order puts them | + | |
 //! | the same order again, in hand | | | | as given first | |
 //! | the same order again, done | | | | | told again |
-//! | done: `Started`, `StopFailed` | yes | | | − | + |
+//! | done: `Started` | yes | | | − | + |
+//! | done: `StopFailed` | yes | yes | | − | + |
 //! | done: `Stopped`, `StartFailed`, `AddressTaken` | no, unless another order to start is in hand | | | − | + |
 //! | done, and not in hand | | | | | nothing: heard before |
 //! | addresses withdrawn, or restored | | | noted | | |
@@ -148,7 +149,7 @@ impl Ledger {
         line.ran_before = false;
         // A part of it runs, perhaps without its addresses. Until the core has ordered what becomes of it, a successor has
         // to.
-        line.owed = matches!(ended.outcome, GroupOutcome::StopFailed { .. });
+        line.owed |= matches!(ended.outcome, GroupOutcome::StopFailed { .. });
         // A core that began anew may have ordered the start while the stop of the one before was in hand.
         let starts = line.in_hand.values().any(|given| given.what.starts());
         line.may_run = match ended.outcome {

@@ -276,7 +276,10 @@ impl Node {
         self.generation = generation;
         self.status_seq = Sequence(0);
         self.last_status = None;
-        self.cut_gap();
+        // A new run of our own is no absence of ours: it may follow just such a gap.
+        if self.kind != NodeKind::Own {
+            self.cut_gap();
+        }
         self.capabilities.clear();
         self.haresources.begins_run();
         self.given_up = false;

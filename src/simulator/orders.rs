@@ -173,8 +173,10 @@ impl World {
                 h.outstanding.contains_key(&group)
             };
             // If a start follows on such a stop, the network is asked before it, and the judge looks at it.
-            let lets_go = lets_go || h.groups[group].is_being_stopped();
-            self.judge.yields(host, group, stops || lets_go, self.now);
+            let is_stopped = h.groups[group].is_being_stopped();
+            let yields = stops || lets_go;
+            self.judge
+                .yields(host, group, [yields || is_stopped, yields], self.now);
             self.judge.strays(group, self.is_strayed(group));
         }
     }

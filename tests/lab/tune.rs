@@ -1,12 +1,11 @@
 //! `systole tune` on a running pair: what it samples, and that a few seconds are too few.
 
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
-use super::host::Kind;
-use super::pair::{Pair, PairConfig};
+use super::host::{Kind, wait_until};
+use super::pair::{LONG, Pair, PairConfig};
 use super::{OURS_OURS, SYSTOLE_OWNER, run};
 
 const SYSTOLE: &str = env!("CARGO_BIN_EXE_systole");
@@ -21,11 +20,13 @@ fn a_few_seconds_are_too_few(kinds: [Kind; 2]) {
     let pair = Pair::new(PairConfig::new(kinds));
     pair.start_settled();
     let first = report(&pair, "node1");
-    sleep(Duration::from_secs(2));
-    let then = report(&pair, "node1");
     let covered = |report: &Value| report["covered_ms"].as_u64().expect("milliseconds");
+    let mut then = Value::Null;
+    wait_until(LONG, "a second more is covered", || {
+        then = report(&pair, "node1");
+        covered(&first) + 1_000 <= covered(&then)
+    });
     let most = u64::try_from(began.elapsed().as_millis()).expect("milliseconds");
-    assert!(covered(&first) + 1_000 <= covered(&then), "{then}");
     assert!(covered(&then) <= most, "{most}: {then}");
     assert_eq!(then["needed_ms"], 86_400_000, "{then}");
     assert_eq!(then["proposal"], Value::Null, "{then}");

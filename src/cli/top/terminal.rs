@@ -27,7 +27,7 @@ use crate::clock::Clock;
 const EACH: Duration = Duration::from_secs(1);
 
 /// How long a signal waits for a terminal that takes nothing.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(5);
 
 /// The signals that end the program.
 const ENDS: [Signal; 4] = [
@@ -182,15 +182,20 @@ fn wait_for_signal(tell: &Sender<Happens>) {
     };
     let _ = tell.send(Happens::Signal(signal));
     // The main thread ends the process, unless it waits for a terminal that takes nothing.
-    thread::park_timeout(GRACE);
+    // A thread may be woken early, but not that often.
+    for _ in 0..10 {
+        thread::park_timeout(GRACE / 10);
+    }
     let _ = disable_raw_mode();
     die_of(signal);
 }
 
-/// Ends the process as the signal does.
+/// Ends the process as the signal does. Whoever started it may have it ignored, as a shell does with SIGINT for what runs in
+/// the background: then it ends with the code that a shell shows for the signal.
 fn die_of(signal: Signal) {
     let _ = SigSet::from_iter(ENDS).thread_unblock();
     let _ = raise(signal);
+    std::process::exit(128 + signal as i32);
 }
 
 /// Whether the terminal is ours.

@@ -86,10 +86,25 @@ FOR 1/month, IN ha.cf OF BOTH NODES
   warntime 1200ms
   deadtime 5500ms
 
+this is how the heartbeats look from here: call it on the other node too, the longer deadtime counts
 less than a month was seen: nothing is known of what happens once a month
 nothing was changed; after a change: systole doctor, and systole reload on both nodes
 "
     );
+}
+
+#[test]
+fn declared_deaths_are_said_beside_a_proposal() {
+    let mut died = view(200);
+    for node in died.node.iter_mut().flat_map(|it| &mut it.nodes) {
+        node.deaths = 2;
+    }
+    let (text, _) = printed(&died, "1/month");
+    assert!(
+        text.contains("\n2 times another node was declared dead here since the daemon began."),
+        "{text}"
+    );
+    assert!(text.contains("no deadtime below the one in force is advisable"));
 }
 
 #[test]

@@ -184,6 +184,20 @@ fn a_group_whose_stop_failed_is_unfinished_until_the_next_order() {
     }
 }
 
+/// All is owed before the process ends. The outcome of an order that comes in that moment changes nothing of it: addresses
+/// may have been withdrawn beside the order.
+#[test]
+fn what_is_owed_stays_so_when_an_order_ends() {
+    let mut ledger = Ledger::default();
+    ledger.ordered(&key(), OrderId(1), START);
+    ledger.owe_all();
+    ledger.done(&key(), &ended(1, GroupOutcome::Started));
+    assert!(unfinished(&ledger));
+    ledger.ordered(&key(), OrderId(2), START);
+    ledger.done(&key(), &ended(2, GroupOutcome::Started));
+    assert!(!unfinished(&ledger));
+}
+
 /// Otherwise nobody would put the addresses of a held group back, and a release that is cut short
 /// would not be completed.
 #[test]

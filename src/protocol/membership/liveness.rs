@@ -111,13 +111,14 @@ impl Membership {
         self.stall.grace_until = self.stall.grace_until.max(now.instant + grace);
         let links_up = self.links_up;
         for node in self.nodes.iter_mut() {
-            if node.kind == NodeKind::Peer
-                && let Some(gaps) = &mut node.gaps
-            {
-                gaps.excuse(late);
-            }
             let limit = silence_allowed(node, links_up, initdead);
             if late >= limit / 2 {
+                // Only what the verdict on the node does not count either.
+                if node.kind == NodeKind::Peer
+                    && let Some(gaps) = &mut node.gaps
+                {
+                    gaps.excuse(late);
+                }
                 node.silent_since = now.instant;
                 for link in &mut node.links {
                     link.restart_silence(now.instant);

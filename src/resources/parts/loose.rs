@@ -8,7 +8,7 @@
 //! | its `mach_down`, while we hold our groups | it has started them, and releases nothing: we yield |
 //! | the same, while we take our groups from it | the same, and it gives them anew: we begin anew |
 //! | the same, while we hold its groups or take those | it now does the work that waited, including the start of its own groups, and never reports that: we offer them back |
-//! | it claims what we have taken meanwhile, or what an earlier process or core of ours had taken | it is asked once, when our work is done; its report decides: if it claims its own groups still, it runs them, and we release them |
+//! | it claims what we have taken meanwhile, or what an earlier process or core of ours had taken | it is asked when our work is done, and once more, because its first report may be older than the question; if it claims its own groups still, it runs them, and we release them |
 //! | the same, and the network has refused every group of that half to us | it serves: we claim it no longer |
 //! | a `done` for which no standby waits | it is asked. If it does not hold the set, it has released it for an earlier run of ours, and waits for our `done` for an hour: we take the set. If it reports that it holds its own groups, it has just started them for an earlier run of ours: we release those |
 //! | the same, and we hold what it would have released | a script of an earlier standby has ended, and may have started those groups: we offer them, once |
@@ -33,8 +33,8 @@ const OFFER_RARELY: Duration = Duration::from_secs(600);
 /// What is open with a legacy node. It is done when no other work is under way.
 #[derive(Debug, Default)]
 pub(in crate::resources) struct Loose {
-    /// The node was asked about what both nodes claim.
-    asked: bool,
+    /// How often the node was asked about what both nodes claim.
+    asked: u8,
     /// A giver's `done` that came before communication was up, or while messages were read that had
     /// waited: it is not sent again.
     early_done: Option<(NodeName, Message)>,
@@ -77,22 +77,34 @@ impl Loose {
 
     /// No group is claimed by both nodes.
     pub(in crate::resources) const fn nothing_is_claimed_twice(&mut self) {
-        self.asked = false;
+        self.asked = 0;
     }
 
-    /// The node was asked about what both claim.
-    pub(in crate::resources) const fn has_asked(&self) -> bool {
-        self.asked
+    /// The node claims the same after it was asked. `Some(true)`: that was its answer. `Some(false)`: it may have been sent
+    /// before the question, and the node is to be asked once more. `None`: it was not asked.
+    pub(in crate::resources) const fn claims_still(&mut self) -> Option<bool> {
+        match self.asked {
+            0 => None,
+            1 => {
+                self.asked = 2;
+                Some(false)
+            }
+            _ => Some(true),
+        }
     }
 
-    /// Its answer came while other work was under way: it is asked once more after that.
-    pub(in crate::resources) const fn asks_again(&mut self) {
-        self.asked = false;
+    /// Its answer came while other work was under way: it is asked anew after that.
+    pub(in crate::resources) const fn asks_anew(&mut self) {
+        self.asked = 0;
     }
 
     /// Whether the node is to be asked about what both claim. `true` only once.
     pub(in crate::resources) const fn asks(&mut self) -> bool {
-        !std::mem::replace(&mut self.asked, true)
+        let first = self.asked == 0;
+        if first {
+            self.asked = 1;
+        }
+        first
     }
 
     /// The node's `done` came before communication was up.

@@ -288,11 +288,10 @@ impl ResourceState {
         let Some(peer) = self.other.peer(node) else {
             return;
         };
-        let answers = self.loose.has_asked() && self.both_hold_foreign();
         let (legacy, returns) = (!peer.is_systole(), peer.returns());
         if self.both_hold_foreign() && !self.may(Act::LeaveForeign) {
             // A standby or other work is under way: the report that we ask for after it decides.
-            self.loose.asks_again();
+            self.loose.asks_anew();
             return;
         }
         if let Some(peer) = self.other.peer_mut(node) {
@@ -303,11 +302,15 @@ impl ResourceState {
                 node,
                 "has kept its own resources, which were taken over here",
             );
-        } else if legacy && answers {
-            self.leave_foreign_to(
-                node,
-                "was asked, and holds its own resources, which are held here too",
-            );
+        } else if legacy && self.both_hold_foreign() {
+            match self.loose.claims_still() {
+                None => {}
+                Some(false) => self.ask(),
+                Some(true) => self.leave_foreign_to(
+                    node,
+                    "was asked, and holds its own resources, which are held here too",
+                ),
+            }
         }
     }
 

@@ -236,6 +236,8 @@ fn a_successor_leaves_to_a_legacy_owner_what_that_runs() {
         core.hear("b", "resource local 1");
         core.wait(1_000);
         assert!(core.said().contains(&"starting".to_owned()), "b is asked");
+        core.hear("b", "resource local 1");
+        assert!(core.said().contains(&"starting".to_owned()), "once more");
         assert_eq!(
             running(&core),
             ["a", "b"],

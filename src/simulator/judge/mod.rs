@@ -394,9 +394,10 @@ impl Judge {
     }
 
     /// Whether a host is stopping the group, or has reported that it does not hold it.
-    pub(crate) fn yields(&mut self, host: HostId, group: GroupId, yields: bool, now: Micros) {
-        self.owners.yields(host, group, yields, now);
-        self.addresses.yields(host, group, yields, now);
+    pub(crate) fn yields(&mut self, host: HostId, group: GroupId, yields: [bool; 2], now: Micros) {
+        let [group_goes, addresses_go] = yields;
+        self.owners.yields(host, group, group_goes, now);
+        self.addresses.yields(host, group, addresses_go, now);
     }
 
     /// Whether a legacy node runs a group that it has reported as given: no node can know that.
