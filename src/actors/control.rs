@@ -1,5 +1,5 @@
 //! The daemon's side of the control socket: answers root's helper programs, in JSON lines. The
-//! other side is [`crate::clients::control`].
+//! other side is [`crate::clients::control`]. The view socket is a second one, for who may only look.
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;
@@ -21,18 +21,24 @@ use crate::actors::medium::AskMedium;
 use crate::actors::messages::{AskFences, AskMaintenance, AskNode, ConfirmFence, Confirmed};
 #[cfg(debug_assertions)]
 use crate::actors::supervise::fault::Fault;
+use crate::actors::threads::Aside;
 use crate::actors::watchdog::AskWatchdog;
 use crate::clients::control::{
     FenceReport, LeaseReport, MAX_REQUEST_BYTES, MediumView, NodeReport, Reply, Request, View,
     WatchdogReport,
 };
-use crate::os::file_mode::{Made, set_mode};
+use crate::os::accounts;
+use crate::os::file_mode::{Made, give};
 use crate::protocol::event::GroupOrder;
 use crate::protocol::group::GroupKey;
 use crate::protocol::name::NodeName;
 
-/// Most connections served at once: helper programs of one hook and of a few administrators.
-const MAX_CONNECTIONS: usize = 16;
+mod door;
+
+use door::Door;
+
+/// Pause after a connection that could not be served.
+const NEXT_CONNECTION: Duration = Duration::from_millis(100);
 
 /// How long a client may take for its request, and for reading its reply.
 const CLIENT_LIMIT: Duration = Duration::from_secs(5);
@@ -102,26 +108,44 @@ pub struct FencingAsked {
     pub waiting: Recipient<AskFences>,
 }
 
-/// Listens on the control socket.
+/// Listens on the control socket or on the view socket.
 pub struct ControlActor {
     path: PathBuf,
-    targets: Rc<ControlTargets>,
+    door: Rc<Door>,
     served: usize,
 }
 
 impl ControlActor {
-    /// A listener for `path`; it opens the socket when it starts.
+    /// A listener for `path`, for root and every request; it opens the socket when it starts.
     #[must_use]
     pub fn new(path: PathBuf, targets: ControlTargets) -> Self {
-        Self {
-            path,
-            targets: Rc::new(targets),
-            served: 0,
-        }
+        Self::with(path, Door::control(targets))
+    }
+
+    /// A listener for `path` that only tells what is so, and takes no order from anybody. Who may open it is
+    /// settled by its mode: root, and the group [`accounts::VIEWERS`].
+    #[must_use]
+    pub fn views(path: PathBuf, targets: ControlTargets) -> Self {
+        Self::with(path, Door::views(targets))
+    }
+
+    fn with(path: PathBuf, door: Door) -> Self {
+        let (door, served) = (Rc::new(door), 0);
+        Self { path, door, served }
     }
 
     fn open(&mut self, ctx: &mut Context<Self>) {
-        match listen(&self.path) {
+        if !self.door.only_tells() {
+            return self.open_for(None, ctx);
+        }
+        // A name service may hang.
+        let found = Aside::default().run(accounts::viewers).into_actor(self);
+        ctx.spawn(found.map(|group, act, ctx| act.open_for(group.ok().flatten(), ctx)));
+    }
+
+    /// `group`: who may connect beside root.
+    fn open_for(&mut self, group: Option<u32>, ctx: &mut Context<Self>) {
+        match listen(&self.path, group) {
             Ok(listener) => {
                 let connections = futures_util::stream::unfold(listener, |listener| async {
                     let accepted = listener.accept().await.map(|(stream, _)| stream);
@@ -130,8 +154,7 @@ impl ControlActor {
                 ctx.add_stream(connections);
             }
             Err(error) => {
-                let path = self.path.display();
-                warn!(%path, %error, "cannot open the control socket: helper programs get no answer");
+                self.door.not_opened(&self.path, &error);
                 ctx.run_later(REOPEN_PAUSE, Self::open);
             }
         }
@@ -160,32 +183,22 @@ impl StreamHandler<Accepted> for ControlActor {
         let stream = match accepted.0 {
             Ok(stream) => stream,
             Err(error) => {
-                warn!(%error, "no connection on the control socket");
+                let path = self.path.display();
+                warn!(%path, %error, "no connection on a socket");
                 // Most likely no descriptor is free: do not spin.
-                ctx.wait(sleep(Duration::from_millis(100)).into_actor(self));
+                ctx.wait(sleep(NEXT_CONNECTION).into_actor(self));
                 return;
             }
         };
-        if !is_root(&stream) {
-            let (uid, pid) = who(&stream);
-            warn!(
-                uid,
-                pid, "refused a user other than root on the control socket"
-            );
-            return;
-        }
-        if self.served >= MAX_CONNECTIONS {
-            let (uid, pid) = who(&stream);
-            warn!(
-                uid,
-                pid,
-                limit = MAX_CONNECTIONS,
-                "too many connections on the control socket: closing the newest"
-            );
+        if !self.door.lets_in(&stream, self.served) {
+            if self.door.only_tells() {
+                // Who asks again and again costs the main thread nothing.
+                ctx.wait(sleep(NEXT_CONNECTION).into_actor(self));
+            }
             return;
         }
         self.served += 1;
-        let work = serve(stream, Rc::clone(&self.targets)).into_actor(self);
+        let work = serve(stream, Rc::clone(&self.door)).into_actor(self);
         ctx.spawn(work.map(|served, act, _| {
             act.served = act.served.saturating_sub(1);
             if let Err(error) = served {
@@ -199,7 +212,7 @@ impl StreamHandler<Accepted> for ControlActor {
     }
 }
 
-fn listen(path: &Path) -> io::Result<UnixListener> {
+fn listen(path: &Path, group: Option<u32>) -> io::Result<UnixListener> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
     }
@@ -211,47 +224,24 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
         Err(error) => return Err(error),
     }
     let listener = UnixListener::bind(path)?;
-    set_mode(path, Made::Socket, 0o600)?;
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    give(path, Made::Socket, group, mode)?;
     Ok(listener)
 }
 
-/// User and process at the other end, if the kernel tells.
-fn who(stream: &UnixStream) -> (Option<u32>, Option<i32>) {
-    let peer = stream.peer_cred().ok();
-    let uid = peer.as_ref().map(tokio::net::unix::UCred::uid);
-    (uid, peer.and_then(|peer| peer.pid()))
-}
-
-/// Whether root is at the other end, or the user that runs this process if that is not root.
-fn is_root(stream: &UnixStream) -> bool {
-    let own = nix::unistd::geteuid().as_raw();
-    stream
-        .peer_cred()
-        .is_ok_and(|peer| peer.uid() == 0 || peer.uid() == own)
-}
-
-async fn serve(mut stream: UnixStream, targets: Rc<ControlTargets>) -> io::Result<()> {
+async fn serve(mut stream: UnixStream, door: Rc<Door>) -> io::Result<()> {
     let (read, mut write) = stream.split();
     let mut line = Vec::new();
     let limit = u64::try_from(MAX_REQUEST_BYTES).unwrap_or(u64::MAX);
     let mut read = BufReader::new(read.take(limit));
     timeout(CLIENT_LIMIT, read.read_until(b'\n', &mut line)).await??;
-    let reply = match serde_json::from_slice(&line) {
-        Ok(request) => {
-            // A client that disconnects does not wait for an outcome any more.
-            let mut rest = [0; 64];
-            let mut gone = read.into_inner().into_inner();
-            tokio::select! {
-                reply = answer(request, &targets) => reply,
-                _ = gone.read(&mut rest) => return Ok(()),
-            }
-        }
-        Err(error) => Reply::Refused {
-            reason: format!("not a request: {error}"),
-        },
+    // A client that disconnects does not wait for an outcome any more.
+    let mut rest = [0; 64];
+    let mut gone = read.into_inner().into_inner();
+    let text = tokio::select! {
+        text = door.answer(&line) => text?,
+        _ = gone.read(&mut rest) => return Ok(()),
     };
-    let mut text = serde_json::to_vec(&reply)?;
-    text.push(b'\n');
     timeout(CLIENT_LIMIT, write.write_all(&text)).await??;
     Ok(())
 }

@@ -144,7 +144,7 @@ pub struct RootActor {
     /// Kept alive.
     _hooks: Addr<HooksActor>,
     _fifo: Addr<FifoActor>,
-    _control: Addr<ControlActor>,
+    _control: [Addr<ControlActor>; 2],
     _guardian: Option<Addr<GuardianActor>>,
     client_socket: Addr<ClientsActor>,
     ipfail: Option<Addr<IpfailActor>>,

@@ -91,6 +91,17 @@ pub enum Request {
     },
 }
 
+/// What the view socket answers: the requests of [`Request`] that only ask, under the same names. An order cannot
+/// be written as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Look {
+    /// As [`Request::View`].
+    View,
+    /// As [`Request::Why`].
+    Why,
+}
+
 /// The daemon's answer.
 #[expect(
     clippy::large_enum_variant,

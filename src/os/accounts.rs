@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub const USER: &str = "hacluster";
 /// Group of the clients.
 pub const GROUP: &str = "haclient";
+/// Group of those who may look at a node and give no order.
+pub const VIEWERS: &str = "systole-view";
 
 /// Numbers of `hacluster` and `haclient`, as this process first found them; `None` when one of
 /// them did not exist.
@@ -26,6 +28,13 @@ fn look_up() -> Option<(u32, u32)> {
     let user = User::from_name(USER).ok().flatten()?;
     let group = Group::from_name(GROUP).ok().flatten()?;
     Some((user.uid.as_raw(), group.gid.as_raw()))
+}
+
+/// Number of the group [`VIEWERS`], if there is one. Asks the name service.
+#[must_use]
+pub fn viewers() -> Option<u32> {
+    let group = Group::from_name(VIEWERS).ok().flatten()?;
+    Some(group.gid.as_raw())
 }
 
 /// Name of a user. Asks the name service.

@@ -24,6 +24,14 @@ pub enum Made {
 /// It is gone, or the file with its name is of another kind, of another user, or has a second name:
 /// then nothing was changed.
 pub fn set_mode(path: &Path, made: Made, mode: u32) -> io::Result<()> {
+    give(path, made, None, mode)
+}
+
+/// The same, and gives it to a group before.
+///
+/// # Errors
+/// As [`set_mode`].
+pub fn give(path: &Path, made: Made, group: Option<u32>, mode: u32) -> io::Result<()> {
     // Opens the file itself without access: all checks and changes below concern this one.
     let file = OpenOptions::new()
         .read(true)
@@ -44,6 +52,9 @@ pub fn set_mode(path: &Path, made: Made, mode: u32) -> io::Result<()> {
     }
     // Linux changes the mode of a file opened like this only through its name here.
     let name = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    if group.is_some() {
+        std::os::unix::fs::chown(&name, None, group)?;
+    }
     fs::set_permissions(name, Permissions::from_mode(mode))
 }
 

@@ -140,6 +140,13 @@ impl Paths {
         self.run_dir.join("systole.ctl")
     }
 
+    /// The socket of those who may look and nothing else. It lies beside the pid file: the directory of the
+    /// others lets nobody through but the group of the clients, whose members may give orders.
+    #[must_use]
+    pub fn views(&self) -> PathBuf {
+        self.pid_file.with_extension("view")
+    }
+
     /// The sets and groups that the running daemon holds, for its guardian. It lies beside the pid
     /// file: gone after a reboot, and in a directory that only root may write.
     #[must_use]
@@ -221,6 +228,7 @@ mod tests {
         assert_eq!(paths.pid_file, Path::new("/run/heartbeat.pid"));
         assert_eq!(paths.held(), Path::new("/run/heartbeat.held"));
         assert_eq!(paths.register(), Path::new("/run/heartbeat/register"));
+        assert_eq!(paths.views(), Path::new("/run/heartbeat.view"));
         assert_eq!(paths.ha_dir_variable(), "/etc/ha.d/");
     }
 

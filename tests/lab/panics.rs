@@ -12,7 +12,7 @@ use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
 
 /// First words of the names of our supervised actors; the rest of the name tells which of that
 /// kind.
-const ACTORS: [&str; 14] = [
+const ACTORS: [&str; 15] = [
     "address guard",
     "client /",
     "client socket",
@@ -27,6 +27,7 @@ const ACTORS: [&str; 14] = [
     "opener",
     "ping 10.77.0.254",
     "root",
+    "views",
 ];
 
 /// Asks the daemon of node1 to let an actor panic; returns the names of all actors.

@@ -3,6 +3,7 @@ use std::os::unix::fs::MetadataExt;
 
 use tempfile::TempDir;
 
+use super::door::MAX_VIEWERS;
 use super::*;
 use crate::actors::groups::tests::Cluster;
 use crate::actors::medium::AskMedium;
@@ -102,6 +103,14 @@ struct Fixture {
 }
 
 fn start(scripts: &Scripts, lines: &[&str]) -> Fixture {
+    start_as(scripts, lines, ControlActor::new)
+}
+
+fn start_as(
+    scripts: &Scripts,
+    lines: &[&str],
+    make: fn(PathBuf, ControlTargets) -> ControlActor,
+) -> Fixture {
     let directory = TempDir::new().expect("tempdir");
     let path = directory.path().join("run/ctl");
     let cluster = Cluster::new(scripts, lines);
@@ -121,7 +130,7 @@ fn start(scripts: &Scripts, lines: &[&str]) -> Fixture {
     };
     let control_path = path.clone();
     let control = supervise(&Arbiter::current(), RestartPolicy::new("control"), |_| {
-        ControlActor::new(control_path, targets)
+        make(control_path, targets)
     });
     Fixture {
         path,
@@ -143,6 +152,17 @@ impl Fixture {
         tokio::task::spawn_blocking(move || ask(&path, &request, Duration::from_secs(10)))
             .await
             .expect("asking does not panic")
+    }
+
+    /// Writes bytes and reads until the end.
+    async fn talk(&self, bytes: &[u8]) -> io::Result<String> {
+        let mut stream = UnixStream::connect(&self.path).await.expect("connect");
+        stream.write_all(bytes).await?;
+        let mut reply = String::new();
+        timeout(CLIENT_LIMIT * 2, stream.read_to_string(&mut reply))
+            .await
+            .expect("an end in time")
+            .map(|_| reply)
     }
 }
 
@@ -240,15 +260,7 @@ async fn nonsense_is_refused_and_silence_is_cut_off() {
     let scripts = Scripts::new();
     let fixture = start(&scripts, &["alpha good::a"]);
     fixture.ask(Request::View).await.expect("up");
-    let talk = async |bytes: &[u8]| {
-        let mut stream = UnixStream::connect(&fixture.path).await.expect("connect");
-        stream.write_all(bytes).await.expect("write");
-        let mut reply = String::new();
-        timeout(CLIENT_LIMIT * 2, stream.read_to_string(&mut reply))
-            .await
-            .expect("an end in time")
-            .map(|_| reply)
-    };
+    let talk = async |bytes: &[u8]| fixture.talk(bytes).await;
     assert!(
         talk(b"reboot now\n")
             .await
@@ -270,10 +282,10 @@ async fn a_dead_socket_is_replaced_and_a_file_is_not() {
     let directory = TempDir::new().expect("tempdir");
     let path = directory.path().join("ctl");
     drop(std::os::unix::net::UnixListener::bind(&path).expect("bind"));
-    listen(&path).expect("replaced");
+    listen(&path, None).expect("replaced");
     fs::remove_file(&path).expect("there");
     fs::write(&path, "precious").expect("write");
-    assert!(listen(&path).is_err());
+    assert!(listen(&path, None).is_err());
     assert_eq!(fs::read_to_string(&path).expect("read"), "precious");
 }
 
@@ -289,4 +301,146 @@ async fn the_decisions_are_told_before_the_client_socket_opens() {
         (decisions[0].unix_s, &*decisions[0].cause),
         (9, "nobody answers")
     );
+}
+
+/// All requests.
+fn every_request() -> Vec<Request> {
+    let key = || key("good::a");
+    let node = || "beta".to_owned();
+    let all = vec![
+        Request::View,
+        Request::Why,
+        Request::GroupStart { key: key() },
+        Request::GroupStop { key: key() },
+        Request::GroupStatus { key: key() },
+        Request::Fence,
+        Request::FenceTest { node: node() },
+        Request::FenceConfirm {
+            node: node(),
+            by: "root".to_owned(),
+        },
+        Request::MonitorRun { key: key() },
+        Request::Clear { key: key() },
+        #[cfg(debug_assertions)]
+        Request::Panic { actor: None },
+        #[cfg(debug_assertions)]
+        Request::Hang {
+            actor: "control".to_owned(),
+        },
+    ];
+    // A new one must be listed here.
+    let kinds: std::collections::BTreeSet<u8> = all.iter().map(kind_of).collect();
+    assert_eq!(kinds.len(), all.len());
+    all
+}
+
+fn kind_of(request: &Request) -> u8 {
+    match request {
+        Request::View => 0,
+        Request::Why => 1,
+        Request::GroupStart { .. } => 2,
+        Request::GroupStop { .. } => 3,
+        Request::GroupStatus { .. } => 4,
+        Request::Fence => 5,
+        Request::FenceTest { .. } => 6,
+        Request::FenceConfirm { .. } => 7,
+        Request::MonitorRun { .. } => 8,
+        Request::Clear { .. } => 9,
+        #[cfg(debug_assertions)]
+        Request::Panic { .. } => 10,
+        #[cfg(debug_assertions)]
+        Request::Hang { .. } => 11,
+    }
+}
+
+#[actix::test]
+async fn the_view_socket_takes_no_order() {
+    let scripts = Scripts::new();
+    let fixture = start_as(&scripts, &["alpha good::a"], ControlActor::views);
+    for request in every_request() {
+        let reply = fixture.ask(request.clone()).await.expect("an answer");
+        match request {
+            Request::View => assert!(matches!(reply, Reply::View(_))),
+            Request::Why => assert!(matches!(reply, Reply::Decisions { .. })),
+            order => {
+                let Reply::Refused { reason } = reply else {
+                    panic!("{order:?}: {reply:?}");
+                };
+                assert!(
+                    reason.starts_with("not a request: unknown variant"),
+                    "{reason}"
+                );
+            }
+        }
+    }
+    assert_eq!(scripts.calls(), [""; 0]);
+    // For others than root only by a group, which this machine need not have.
+    let mode = fs::metadata(&fixture.path).expect("socket").mode() & 0o777;
+    let expected = accounts::viewers().map_or(0o600, |_| 0o660);
+    assert_eq!(mode, expected);
+}
+
+#[actix::test]
+async fn the_view_socket_survives_hostile_bytes() {
+    let scripts = Scripts::new();
+    let fixture = start_as(&scripts, &["alpha good::a"], ControlActor::views);
+    fixture.ask(Request::View).await.expect("up");
+    let order = br#"{"request":"group_stop","key":"good::a"}"#;
+    let deep = [b"[".repeat(7000).as_slice(), b"\n"].concat();
+    let after_view = [b"{\"request\":\"view\"}\n".as_slice(), order, b"\n"].concat();
+    let long = vec![b'{'; MAX_REQUEST_BYTES * 2];
+    let twice = br#"{"request":"view","request":"group_stop","key":"good::a"}"#;
+    let with_end = |bytes: &[u8]| [bytes, b"\n"].concat();
+    for bytes in [
+        b"\n".to_vec(),
+        b"\0\0\0\n".to_vec(),
+        vec![0xff; 600],
+        with_end(order),
+        with_end(twice),
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        deep,
+        after_view,
+        long,
+    ] {
+        // Refused, or disconnected with data unread; both are an end.
+        let mut bytes = bytes;
+        if !bytes.contains(&b'\n') {
+            bytes.push(b'\n');
+        }
+        if let Ok(reply) = fixture.talk(&bytes).await {
+            let told =
+                reply.is_empty() || reply.contains("not a request") || reply.contains("\"view\"");
+            assert!(told, "{reply}");
+        }
+    }
+    fixture.ask(Request::View).await.expect("still up");
+    assert_eq!(scripts.calls(), [""; 0]);
+}
+
+/// They are cut off, and meanwhile nobody waits but those who come to this socket.
+#[actix::test]
+async fn silent_viewers_are_bounded() {
+    let scripts = Scripts::new();
+    let fixture = start_as(&scripts, &["alpha good::a"], ControlActor::views);
+    fixture.ask(Request::View).await.expect("up");
+    let connect = || UnixStream::connect(&fixture.path);
+    let mut silent = Vec::new();
+    for _ in 0..MAX_VIEWERS {
+        silent.push(connect().await.expect("connect"));
+    }
+    let one_more = fixture.talk(b"{\"request\":\"view\"}\n").await;
+    assert_eq!(one_more.unwrap_or_default(), "", "it is closed");
+    for stream in &mut silent {
+        let mut end = Vec::new();
+        timeout(CLIENT_LIMIT * 3, stream.read_to_end(&mut end))
+            .await
+            .expect("cut off")
+            .expect("an end");
+        assert!(end.is_empty());
+    }
+    let reply = fixture
+        .talk(b"{\"request\":\"why\"}\n")
+        .await
+        .expect("a reply");
+    assert!(reply.contains("nobody answers"), "{reply}");
 }

@@ -356,6 +356,10 @@ impl RootActor {
             watchdog: device.zip(watchdog.clone().map(Addr::recipient)),
             lease: lease.clone(),
         };
+        let (path, looked_at) = (paths.views(), targets.clone());
+        let views = supervise(&here, RestartPolicy::new("views"), move |_| {
+            ControlActor::views(path, looked_at)
+        });
         let path = paths.control();
         let control = supervise(&here, RestartPolicy::new("control"), move |_| {
             ControlActor::new(path, targets)
@@ -410,7 +414,7 @@ impl RootActor {
             groups,
             _hooks: hooks,
             _fifo: fifo,
-            _control: control,
+            _control: [control, views],
             _guardian: watcher,
             client_socket,
             ipfail,
