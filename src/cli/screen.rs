@@ -112,7 +112,8 @@ impl Screen {
 
 /// Control characters; marks of direction, joiners and other characters without a place of their own; and the
 /// ends of line and paragraph of Unicode.
-fn steers(c: char) -> bool {
+#[must_use]
+pub fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -1,33 +1,35 @@
 //! `systole status`: one screen of what this node does and knows. A healthy pair with three groups and
-//! two media fits 80 columns and 24 lines.
+//! two media fits 80 columns and 24 lines. What is said, and in which words: [`parts`].
 
-use super::check::{self, State, name_of};
+use super::check::State;
+use super::fence;
 use super::screen::{Layout, Screen, Tone};
-use super::{fence, monitor};
-use crate::clients::control::{
-    DecisionReport, GroupAnswer, GroupView, LeaseReport, MediumView, NodeReport, PeerReport, Place,
-    Receives, View, WatchdogReport,
-};
+use crate::clients::control::{DecisionReport, LeaseReport, View, WatchdogReport};
 use crate::os::sys;
+
+pub mod parts;
+
+use parts::{Fault, GroupRow, Links, ManyLinks, NodeRow, PairLinks, Parts};
 
 /// The screen for this view. `now_unix_s`: seconds since 1970.
 #[must_use]
 pub fn screen(view: &View, now_unix_s: u64) -> Screen {
-    let shown = Shown { now_unix_s };
+    let said = Parts::of(view, now_unix_s);
     let mut screen = Screen::default();
     let name = view.node.as_ref().map_or("", |node| node.name.as_str());
     let comma = if name.is_empty() { "" } else { ", " };
     screen.plain(format!("{name}{comma}{}", full_time(now_unix_s)));
-    shown.verdict(view, &mut screen);
-    if let Some(node) = &view.node {
-        shown.in_doubt(node, &mut screen);
-        shown.nodes(node, &view.groups, &mut screen);
-        shown.links(node, &view.media, &mut screen);
+    verdict(&said, &mut screen);
+    if view.node.is_some() {
+        nodes(&said.keys, &said.nodes, &mut screen);
+        links(&said.links, &mut screen);
     }
     guards(view, &mut screen);
-    if let Some(node) = &view.node {
-        shown.groups(node, &view.groups, &mut screen);
-        shown.last_move(node, &mut screen);
+    groups(&said.groups, &mut screen);
+    if let Some(last) = &said.last_move {
+        screen.head(format!("LAST MOVE of {name}"));
+        screen.add(Tone::Plain, "  (all decisions: systole why)");
+        screen.plain(format!("  {last}"));
     }
     screen
 }
@@ -38,7 +40,6 @@ pub fn add_decisions(
     now_unix_s: u64,
     screen: &mut Screen,
 ) {
-    let shown = Shown { now_unix_s };
     screen.head("DECISIONS");
     screen.add(Tone::Plain, "  the newest first");
     match decisions {
@@ -46,8 +47,7 @@ pub fn add_decisions(
         Ok(decisions) if decisions.is_empty() => drop(screen.plain("  nothing was decided yet")),
         Ok(decisions) => {
             for it in decisions.iter().rev() {
-                let at = shown.when(it.unix_s);
-                screen.plain(format!("  {at}  {}: {}", it.what, it.cause));
+                screen.plain(format!("  {}", parts::decision(it, now_unix_s)));
             }
         }
     }
@@ -59,38 +59,14 @@ pub fn text(view: &View, now_unix_s: u64) -> String {
     screen(view, now_unix_s).text(Layout::default())
 }
 
-const fn tone_of(state: State) -> Tone {
+/// How a verdict is to be taken.
+#[must_use]
+pub const fn tone_of(state: State) -> Tone {
     match state {
         State::Ok => Tone::Good,
         State::Warning | State::Unknown => Tone::Warn,
         State::Critical => Tone::Bad,
     }
-}
-
-/// `beta` and nodes like it: other members.
-fn peers(node: &NodeReport) -> impl Iterator<Item = &PeerReport> {
-    let others = node.nodes.iter();
-    others.filter(|peer| !peer.ping && peer.name != node.name)
-}
-
-/// With which keys the nodes sign, as far as that is known.
-fn keys_of(node: &NodeReport) -> String {
-    let known = node.nodes.iter();
-    let mut known = known.filter_map(|it| Some((it.name.as_str(), it.key?)));
-    let Some((first, number)) = known.next() else {
-        return String::new();
-    };
-    let others: Vec<_> = known.collect();
-    if !others.is_empty() && others.iter().all(|(_, other)| *other == number) {
-        return format!("  all sign with key {number}");
-    }
-    let others = others
-        .iter()
-        .map(|(name, key)| format!(", {name} with key {key}"));
-    format!(
-        "  {first} signs with key {number}{}",
-        others.collect::<String>()
-    )
 }
 
 /// Width of a column of names.
@@ -99,319 +75,141 @@ fn width<'a>(names: impl Iterator<Item = &'a str>) -> usize {
     widest.unwrap_or_default().clamp(5, 24)
 }
 
-struct Shown {
-    now_unix_s: u64,
+/// What `systole check` says, a line each; what is waited for, and what people have to know.
+fn verdict(said: &Parts, screen: &mut Screen) {
+    for (state, text) in &said.verdict {
+        let word = format!("{}:", state.word());
+        screen.line().add(tone_of(*state), word);
+        screen.add(Tone::Plain, format!(" {text}"));
+    }
+    if let Some(thaw) = &said.thaw {
+        screen.plain(format!("  {thaw}"));
+    }
+    for remark in &said.remarks {
+        screen.line().add(Tone::Warn, "NOTE:");
+        screen.add(Tone::Plain, format!(" {remark}"));
+    }
+    for wait in &said.waits {
+        screen.plain(format!("  {wait}"));
+    }
 }
 
-impl Shown {
-    /// A time of today without its date.
-    fn when(&self, unix_s: u64) -> String {
-        let (today, then) = (sys::local_time(self.now_unix_s), sys::local_time(unix_s));
-        if (today.year, today.month, today.day) == (then.year, then.month, then.day) {
-            format!("{:02}:{:02}:{:02}", then.hour, then.minute, then.second)
-        } else {
-            let time = full_time(unix_s);
-            time.get(..16).unwrap_or(&time).to_owned()
-        }
+fn nodes(keys: &str, nodes: &[NodeRow], screen: &mut Screen) {
+    screen.head("NODES");
+    screen.add(Tone::Plain, keys);
+    let names = width(nodes.iter().map(|node| node.name.as_str()));
+    for node in nodes {
+        screen.plain(format!("  {:<names$}  ", node.name));
+        let (tone, word) = &node.state;
+        screen.add(*tone, format!("{word:<7}"));
+        screen.add(Tone::Plain, format!(" {}", node.facts.join(", ")));
     }
+}
 
-    /// What `systole check` says, a line each.
-    fn verdict(&self, view: &View, screen: &mut Screen) {
-        for (state, text) in check::findings(view) {
-            let word = format!("{}:", state.word());
-            screen.line().add(tone_of(state), word);
-            screen.add(Tone::Plain, format!(" {text}"));
-        }
-    }
-
-    /// What is waited for, and what people have to know.
-    fn in_doubt(&self, node: &NodeReport, screen: &mut Screen) {
-        if node.frozen && !node.waiting.is_empty() {
-            let gone = node.waiting.join(", ");
-            screen.plain(format!("  at the thaw the resources of {gone} are taken"));
-        }
-        for remark in &node.remarks {
-            screen.line().add(Tone::Warn, "NOTE:");
-            screen.add(Tone::Plain, format!(" {remark}"));
-        }
-        for wait in node.waits.iter().take(MAX_WAITS) {
-            screen.plain(format!("  {wait}"));
-        }
-    }
-
-    fn nodes(&self, node: &NodeReport, groups: &[GroupView], screen: &mut Screen) {
-        screen.head("NODES");
-        screen.add(Tone::Plain, keys_of(node));
-        let names = width(node.nodes.iter().map(|peer| peer.name.as_str()));
-        for peer in &node.nodes {
-            let own = peer.name == node.name;
-            let (tone, word) = match peer.status.as_str() {
-                _ if peer.left => (Tone::Warn, "left"),
-                "active" => (Tone::Good, "active"),
-                "ping" => (Tone::Good, "answers"),
-                "dead" if peer.ping => (Tone::Bad, "silent"),
-                "dead" => (Tone::Bad, "dead"),
-                other => (Tone::Warn, other),
-            };
-            screen.plain(format!("  {:<names$}  ", peer.name));
-            screen.add(tone, format!("{word:<7}"));
-            let facts = if own {
-                self.about_this_node(node, peer, groups)
-            } else {
-                self.about(peer, groups)
-            };
-            screen.add(Tone::Plain, format!(" {}", facts.join(", ")));
-        }
-    }
-
-    fn about_this_node(
-        &self,
-        node: &NodeReport,
-        own: &PeerReport,
-        groups: &[GroupView],
-    ) -> Vec<String> {
-        let mut facts = vec!["this node".to_owned()];
-        match node.rscstatus.as_deref() {
-            None => facts.push("resources are not managed".to_owned()),
-            Some("transition") => facts.push("in transition".to_owned()),
-            Some(_) => {}
-        }
-        if !groups.is_empty() {
-            let runs = groups.iter().filter(|group| group.place == Place::Here);
-            facts.push(runs_groups(runs.count()));
-        }
-        facts.extend(self.since(own));
-        facts.push(format!("pid {}", node.pid));
-        facts
-    }
-
-    fn about(&self, peer: &PeerReport, groups: &[GroupView]) -> Vec<String> {
-        let mut facts = Vec::new();
-        match peer.program.as_deref() {
-            Some("systole") => facts.push("Systole".to_owned()),
-            Some("legacy") => facts.push("legacy Heartbeat".to_owned()),
-            Some(_) | None => {}
-        }
-        if peer.ping {
-            facts.push("ping node".to_owned());
-        }
-        if peer.left {
-            facts.push("released everything in order".to_owned());
-        }
-        let there = groups.iter();
-        let there = there.filter(|group| group.runs_on.as_deref() == Some(&peer.name));
-        let count = there.count();
-        let unknown = |group: &GroupView| group.place == Place::Unknown && !group.busy;
-        let told = peer.status == "active" && !groups.iter().any(unknown);
-        if count > 0 || (told && !peer.ping && !peer.left && !groups.is_empty()) {
-            facts.push(runs_groups(count));
-        }
-        facts.extend(self.since(peer));
-        if let Some(ms) = peer.heard_ms_ago.filter(|_| peer.status != "dead") {
-            facts.push(format!("heard {}.{} s ago", ms / 1000, ms / 100 % 10));
-        }
-        facts
-    }
-
-    fn since(&self, peer: &PeerReport) -> Option<String> {
-        let since = peer.since_unix_s?;
-        Some(format!("since {}", self.when(since)))
-    }
-
-    /// Who hears whom: one table for the other node of a pair, a line a node where there are more.
-    fn links(&self, node: &NodeReport, media: &[MediumView], screen: &mut Screen) {
-        if media.is_empty() {
-            return;
-        }
-        let mut others = peers(node);
-        match (others.next(), others.next()) {
-            (Some(peer), None) => self.both_ways(node, peer, media, screen),
-            (None, _) => {
-                screen.head("LINKS");
-                for medium in media {
-                    screen.plain(format!("  {}", name_of(medium)));
-                    add_fault(medium, screen);
-                }
+/// Who hears whom: one table for the other node of a pair, a line a node where there are more.
+fn links(links: &Links, screen: &mut Screen) {
+    match links {
+        Links::None => {}
+        Links::Alone(media) => {
+            screen.head("LINKS");
+            for (name, fault) in media {
+                screen.plain(format!("  {name}  "));
+                add_fault(fault.as_ref(), screen);
             }
-            (Some(_), Some(_)) => self.many(node, media, screen),
         }
+        Links::Pair(pair) => both_ways(pair, screen),
+        Links::Many(links) => many(links, screen),
     }
+}
 
-    fn both_ways(
-        &self,
-        node: &NodeReport,
-        peer: &PeerReport,
-        media: &[MediumView],
-        screen: &mut Screen,
-    ) {
-        let names: Vec<String> = media.iter().map(name_of).collect();
-        let first = width(names.iter().map(String::as_str));
-        let here = format!("{} hears {}", node.name, peer.name);
-        let there = format!("{} hears {}", peer.name, node.name);
-        let cells: Vec<(Tone, String)> = media.iter().map(|it| self.hears(peer, it)).collect();
-        let second = cells.iter().map(|(_, text)| text.chars().count());
-        let second = second.fold(here.chars().count(), usize::max);
-        screen.head(format!(
-            "LINKS  {:<rest$}",
-            "",
-            rest = first.saturating_sub(5)
-        ));
-        screen.add(Tone::Head, format!("  {here:<second$}  {there}"));
-        for ((medium, name), (tone, text)) in media.iter().zip(names).zip(cells) {
-            screen.plain(format!("  {name:<first$}  "));
-            if !medium.open {
-                add_fault(medium, screen);
-                continue;
-            }
-            screen.add(tone, &text);
+fn both_ways(pair: &PairLinks, screen: &mut Screen) {
+    let PairLinks { here, there, .. } = pair;
+    let first = width(pair.rows.iter().map(|row| row.name.as_str()));
+    let second = pair.rows.iter().flat_map(|row| &row.both);
+    let second = second.map(|((_, text), _)| text.chars().count());
+    let second = second.fold(here.chars().count(), usize::max);
+    screen.head(format!(
+        "LINKS  {:<rest$}",
+        "",
+        rest = first.saturating_sub(5)
+    ));
+    screen.add(Tone::Head, format!("  {here:<second$}  {there}"));
+    for row in &pair.rows {
+        screen.plain(format!("  {:<first$}  ", row.name));
+        if let Some(((hears, text), (heard, other))) = &row.both {
+            screen.add(*hears, text);
             let gap = second
                 .saturating_sub(text.chars().count())
                 .saturating_add(2);
             screen.add(Tone::Plain, " ".repeat(gap));
-            let (tone, text) = is_heard(peer, medium, media);
-            screen.add(tone, text);
-            add_fault(medium, screen);
+            screen.add(*heard, other);
         }
-        let known = |name: &&String| !media.iter().any(|medium| medium.name == **name);
-        let elsewhere: Vec<&str> = peer
-            .deaf_on
-            .iter()
-            .filter(known)
-            .map(String::as_str)
-            .collect();
-        if !elsewhere.is_empty() {
-            screen.line().add(Tone::Bad, "  NOT");
-            let names = elsewhere.join(", ");
-            screen.add(Tone::Plain, format!(": {there} on its medium {names}"));
+        if row.both.is_some() && row.fault.is_some() {
+            screen.add(Tone::Plain, "  ");
+        }
+        add_fault(row.fault.as_ref(), screen);
+    }
+    if !pair.elsewhere.is_empty() {
+        screen.line().add(Tone::Bad, "  NOT");
+        let names = pair.elsewhere.join(", ");
+        screen.add(Tone::Plain, format!(": {there} on its medium {names}"));
+    }
+}
+
+fn many(links: &ManyLinks, screen: &mut Screen) {
+    screen.head("LINKS");
+    screen.add(Tone::Head, format!("  {}", links.here));
+    let names = width(links.rows.iter().map(|(name, ..)| name.as_str()));
+    for (name, cells, deaf) in &links.rows {
+        screen.plain(format!("  {name:<names$}"));
+        for (medium, (tone, text)) in cells {
+            screen.add(Tone::Plain, format!("  {medium} "));
+            screen.add(*tone, text);
+        }
+        if let Some(deaf) = deaf {
+            screen.add(Tone::Bad, format!("  {deaf}"));
         }
     }
-
-    /// Whether this node hears another one on a medium.
-    fn hears(&self, peer: &PeerReport, medium: &MediumView) -> (Tone, String) {
-        let link = peer.links.iter().find(|(name, _)| *name == medium.name);
-        let Some((_, up)) = link else {
-            return (Tone::Plain, "-".to_owned());
-        };
-        // Media of one interface share their link: this one may bring nothing while another works.
-        if let Some(why) = check::is_deaf(medium, *up) {
-            return (Tone::Bad, format!("NO ({why})"));
-        }
-        if *up {
-            return (Tone::Good, "yes".to_owned());
-        }
-        // The node is gone, not the cable.
-        let gone = peer.left || peer.status == "dead";
-        let (tone, no) = if gone {
-            (Tone::Plain, "no")
-        } else {
-            (Tone::Bad, "NO")
-        };
-        let since = match peer.links_changed_unix_s.get(&medium.name) {
-            Some(at) => format!(", since {}", self.when(*at)),
-            None if gone => String::new(),
-            None => ", never".to_owned(),
-        };
-        let own = medium.receives == Some(Receives::Itself) && !gone;
-        let own = if own { " (only own messages)" } else { "" };
-        (tone, format!("{no}{since}{own}"))
+    for (name, fault) in &links.faults {
+        screen.plain(format!("  {name}  "));
+        add_fault(Some(fault), screen);
     }
+}
 
-    fn many(&self, node: &NodeReport, media: &[MediumView], screen: &mut Screen) {
-        screen.head("LINKS");
-        screen.add(Tone::Head, format!("  {} hears", node.name));
-        let names = width(peers(node).map(|peer| peer.name.as_str()));
-        for peer in peers(node) {
-            screen.plain(format!("  {:<names$}", peer.name));
-            for medium in media {
-                let (tone, text) = self.hears(peer, medium);
-                screen.add(Tone::Plain, format!("  {} ", medium.name));
-                screen.add(tone, text);
-            }
-            if peer.receives_this_node == Some(false) {
-                screen.add(Tone::Bad, format!("  does NOT hear {}", node.name));
-            }
-        }
-        for medium in media.iter().filter(|it| !it.open || it.trouble.is_some()) {
-            screen.plain(format!("  {}", name_of(medium)));
-            add_fault(medium, screen);
-        }
+fn groups(groups: &[GroupRow], screen: &mut Screen) {
+    if groups.is_empty() {
+        return;
     }
-
-    fn groups(&self, node: &NodeReport, groups: &[GroupView], screen: &mut Screen) {
-        if groups.is_empty() {
-            return;
+    screen.head("GROUPS");
+    let names = width(groups.iter().map(|group| group.key.as_str()));
+    for group in groups {
+        screen.plain(format!("  {:<names$}  ", group.key));
+        let (tone, text) = &group.state;
+        screen.add(*tone, text);
+        screen.add(Tone::Plain, &group.since);
+        if !group.then.is_empty() {
+            screen.plain(format!("    then {}", group.then.join(" ")));
         }
-        screen.head("GROUPS");
-        let names = width(groups.iter().map(|group| group.key.as_str()));
-        for group in groups {
-            screen.plain(format!("  {:<names$}  ", group.key));
-            let (tone, text) = state_of(node, group);
-            screen.add(tone, text);
-            screen.add(Tone::Plain, self.since_when(node, group));
-            screen.add(Tone::Plain, monitor::all_checked(group).unwrap_or_default());
-            if group.resources.len() > 1 {
-                let more = group.resources.iter().skip(1);
-                let more: Vec<&str> = more.map(String::as_str).collect();
-                screen.plain(format!("    then {}", more.join(" ")));
-            }
-            for (state, text) in monitor::troubles(group) {
-                let tone = tone_of(state.max(State::Warning));
-                screen.line().add(tone, format!("    {text}"));
-            }
-            if let (Some(said), false) = (&group.said, group.busy) {
-                screen.plain(format!("    {said}"));
-            }
+        for (tone, text) in &group.troubles {
+            screen.line().add(*tone, format!("    {text}"));
         }
-    }
-
-    /// Since when it is so, and its owner if it runs elsewhere.
-    fn since_when(&self, node: &NodeReport, group: &GroupView) -> String {
-        let runs = group.runs_on.as_deref();
-        let mut text = match (group.place, group.changed_unix_s, &group.last) {
-            (Place::Here, Some(at), Some(GroupAnswer::Started)) => {
-                format!(" since {}", self.when(at))
-            }
-            (Place::Here, None, _) => match node.began_unix_s {
-                0 => String::new(),
-                began => format!(" since before {}", self.when(began)),
-            },
-            (Place::Other, Some(at), Some(GroupAnswer::Stopped)) => {
-                format!(", stopped on {} at {}", node.name, self.when(at))
-            }
-            (_, Some(at), Some(last)) if is_failure(last) => format!(", at {}", self.when(at)),
-            _ => String::new(),
-        };
-        if runs.is_some_and(|name| name != group.owner) {
-            text.push_str(&format!("; its owner is {}", group.owner));
-        }
-        text
-    }
-
-    fn last_move(&self, node: &NodeReport, screen: &mut Screen) {
-        if node.rscstatus.is_none() {
-            return;
-        }
-        screen.head(format!("LAST MOVE of {}", node.name));
-        screen.add(Tone::Plain, "  (all decisions: systole why)");
-        match (&node.last_move, node.began_unix_s) {
-            (Some(last), _) => {
-                let at = self.when(last.unix_s);
-                screen.plain(format!("  {at}  {}: {}", last.what, last.cause));
-            }
-            (None, 0) => drop(screen.plain("  none since the daemon began")),
-            (None, began) => {
-                let began = self.when(began);
-                screen.plain(format!("  none since the daemon began at {began}"));
-            }
+        if let Some(said) = &group.said {
+            screen.plain(format!("    {said}"));
         }
     }
 }
 
-/// Most lines about what is waited for.
-const MAX_WAITS: usize = 3;
+/// Why a medium does not work.
+fn add_fault(fault: Option<&Fault>, screen: &mut Screen) {
+    if let Some((word, reason)) = fault {
+        screen.add(Tone::Bad, word);
+        screen.add(Tone::Plain, format!(": {reason}"));
+    }
+}
 
 /// Local date and time.
-pub(super) fn full_time(unix_s: u64) -> String {
+#[must_use]
+pub fn full_time(unix_s: u64) -> String {
     let time = sys::local_time(unix_s);
     format!(
         "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
@@ -419,102 +217,8 @@ pub(super) fn full_time(unix_s: u64) -> String {
     )
 }
 
-fn runs_groups(count: usize) -> String {
-    match count {
-        0 => "runs no group".to_owned(),
-        1 => "runs 1 group".to_owned(),
-        more => format!("runs {more} groups"),
-    }
-}
-
-/// Why a medium does not work.
-fn add_fault(medium: &MediumView, screen: &mut Screen) {
-    if !medium.open {
-        let reason = medium.reason.as_deref().unwrap_or("not opened yet");
-        screen.add(Tone::Bad, "NOT OPEN");
-        screen.add(Tone::Plain, format!(": {reason} (trying again)"));
-    } else if let Some(trouble) = &medium.trouble {
-        screen.add(Tone::Bad, "  CANNOT SEND");
-        screen.add(Tone::Plain, format!(": {trouble}"));
-    }
-}
-
-/// Whether the other node hears this one on a medium, as far as it tells.
-fn is_heard(peer: &PeerReport, medium: &MediumView, media: &[MediumView]) -> (Tone, String) {
-    let systole = peer.program.as_deref() == Some("systole");
-    let told = systole || media.len() == 1;
-    match peer.receives_this_node {
-        _ if peer.left || peer.status == "dead" => (Tone::Plain, "-".to_owned()),
-        None => (Tone::Warn, "not known".to_owned()),
-        Some(false) => (Tone::Bad, "NO".to_owned()),
-        Some(true) if peer.deaf_on.contains(&medium.name) => (Tone::Bad, "NO".to_owned()),
-        Some(true) if told => (Tone::Good, "yes".to_owned()),
-        Some(true) => (Tone::Plain, "yes, here or on another".to_owned()),
-    }
-}
-
-const fn is_failure(answer: &GroupAnswer) -> bool {
-    matches!(
-        answer,
-        GroupAnswer::StartFailed { .. }
-            | GroupAnswer::AddressTaken { .. }
-            | GroupAnswer::StopFailed { .. }
-    )
-}
-
-/// Where a group runs, or why it does not.
-fn state_of(node: &NodeReport, group: &GroupView) -> (Tone, String) {
-    if group.unanswered {
-        let text =
-            "NOBODY ANSWERS for its addresses, although the other node holds it: systole why";
-        return (Tone::Bad, text.to_owned());
-    }
-    if group.busy {
-        let word = if group.wanted { "started" } else { "stopped" };
-        return (Tone::Warn, format!("is being {word} on {}", node.name));
-    }
-    if !group.absent.is_empty() {
-        let addresses = group.absent.join(", ");
-        let text = format!("ADDRESS GONE: {addresses} is not on this host: systole why");
-        return (Tone::Bad, text);
-    }
-    let failed = group.last.as_ref().and_then(|last| match last {
-        GroupAnswer::StartFailed { resource, code } => {
-            Some(format!("FAILED: start of {resource} ended with {code}"))
-        }
-        GroupAnswer::AddressTaken { claim } => Some(format!(
-            "NOT STARTED: another host has its address: {claim}"
-        )),
-        GroupAnswer::StopFailed { resource } => {
-            Some(format!("FAILED: {resource} cannot be stopped"))
-        }
-        _ => None,
-    });
-    let moves = node.rscstatus.as_deref() == Some("transition");
-    match (group.place, &group.runs_on, failed) {
-        // A node that gives a group away says so when all of it is done.
-        (Place::Other, Some(there), None) if moves => {
-            (Tone::Warn, format!("runs on {there}, by its last report"))
-        }
-        (Place::Other, Some(there), None) => (Tone::Good, format!("runs on {there}")),
-        (Place::Other, Some(there), Some(failed)) => {
-            (Tone::Warn, format!("runs on {there}; here {failed}"))
-        }
-        (_, _, Some(failed)) => (Tone::Bad, failed),
-        (Place::Here, ..) => (Tone::Good, format!("runs on {}", node.name)),
-        (Place::Nowhere, ..) if check::is_settled(node) => {
-            (Tone::Bad, "RUNS ON NO NODE".to_owned())
-        }
-        (Place::Nowhere, ..) => (Tone::Warn, "runs on no node yet".to_owned()),
-        (Place::Other | Place::Unknown, ..) => {
-            let text = "does not run here; not known whether it runs on the other node";
-            (Tone::Warn, text.to_owned())
-        }
-    }
-}
-
-/// The fencing devices and the watchdog.
-fn guards(view: &View, screen: &mut Screen) {
+/// The fencing devices, the watchdog and the lease.
+pub fn guards(view: &View, screen: &mut Screen) {
     let lines: Vec<String> = view.fencing.iter().flat_map(fence::brief).collect();
     if !lines.is_empty() {
         screen.head("FENCING");

@@ -129,9 +129,11 @@ fn start_as(
         lease: None,
     };
     let control_path = path.clone();
-    let control = supervise(&Arbiter::current(), RestartPolicy::new("control"), |_| {
-        make(control_path, targets)
-    });
+    let control = supervise(
+        &Arbiter::current(),
+        RestartPolicy::new("control"),
+        move |_| make(control_path, targets),
+    );
     Fixture {
         path,
         cluster,

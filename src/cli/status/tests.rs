@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::clients::control::{
-    DecisionReport, FenceDeviceReport, FenceReport, FenceWait, FencesReport, LeaseReport,
+    DecisionReport, FenceDeviceReport, FenceReport, FenceWait, FencesReport, GroupAnswer,
+    GroupView, LeaseReport, MediumView, NodeReport, PeerReport, Place, Receives,
 };
 
 /// Local midday of some day, so that a few hours are of the same day everywhere.
@@ -104,7 +105,7 @@ fn shown(view: &View) -> String {
 }
 
 fn at(seconds_before_noon: u64) -> String {
-    let shown = Shown { now_unix_s: NOON };
+    let shown = parts::Shown { now_unix_s: NOON };
     shown.when(NOON - seconds_before_noon)
 }
 
