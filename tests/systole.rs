@@ -17,6 +17,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use systole::cli::systole::{self as command_line, parse};
+use systole::cli::web;
 
 const COMMANDS: [&str; 18] = [
     "status", "top", "check", "view", "why", "metrics", "doctor", "plan", "tune", "export",
@@ -235,8 +236,13 @@ fn page(command: &clap::Command) -> (String, String) {
         .to_owned();
     let command = command.clone().subcommand_help_heading("COMMANDS");
     let man = Man::new(command.clone()).section("8");
+    let source = if name == "systole-web" {
+        "web"
+    } else {
+        "systole"
+    };
     let mut text = format!(
-        ".\\\" Made from src/cli/systole.rs by tests/systole.rs.\n{}\
+        ".\\\" Made from src/cli/{source}.rs by tests/systole.rs.\n{}\
          .TH {} 8 \"\" Systole \"High availability\"\n",
         before(),
         name.to_uppercase()
@@ -256,12 +262,16 @@ fn page(command: &clap::Command) -> (String, String) {
 fn made() -> BTreeMap<String, String> {
     let mut command = command_line::definition();
     let mut made = BTreeMap::new();
-    for (shell, name) in COMPLETIONS {
-        let mut text = Vec::new();
-        clap_complete::generate(shell, &mut command.clone(), "systole", &mut text);
-        let text = String::from_utf8(text).unwrap();
-        made.insert(format!("conf/completions/{name}"), text);
+    let page_only = web::definition();
+    for (shell, before, after) in COMPLETIONS {
+        for (command, name) in [(&command, "systole"), (&page_only, "systole-web")] {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut command.clone(), name, &mut text);
+            let text = String::from_utf8(text).unwrap();
+            made.insert(format!("conf/completions/{before}{name}{after}"), text);
+        }
     }
+    made.extend([page(&page_only)]);
     command = command.disable_help_subcommand(true);
     command.build();
     let commands = command.get_subcommands();
@@ -270,10 +280,11 @@ fn made() -> BTreeMap<String, String> {
     made
 }
 
-const COMPLETIONS: [(Shell, &str); 3] = [
-    (Shell::Bash, "systole.bash"),
-    (Shell::Zsh, "_systole"),
-    (Shell::Fish, "systole.fish"),
+/// Each shell, and what stands before and after a program's name in that of its file.
+const COMPLETIONS: [(Shell, &str, &str); 3] = [
+    (Shell::Bash, "", ".bash"),
+    (Shell::Zsh, "_", ""),
+    (Shell::Fish, "", ".fish"),
 ];
 
 fn root(path: &str) -> PathBuf {
@@ -285,7 +296,7 @@ fn pages_and_completions_are_made_from_the_definition() {
     let made = made();
     assert_eq!(
         made.len(),
-        COMMANDS.len() + FENCE.len() + MONITOR.len() + 1 + COMPLETIONS.len()
+        COMMANDS.len() + FENCE.len() + MONITOR.len() + 2 + 2 * COMPLETIONS.len()
     );
     for (place, text) in &made {
         if std::env::var_os("SYSTOLE_WRITE").is_some() {
@@ -356,6 +367,9 @@ fn shells_can_read_the_completions() {
         ("bash", "systole.bash"),
         ("zsh", "_systole"),
         ("fish", "systole.fish"),
+        ("bash", "systole-web.bash"),
+        ("zsh", "_systole-web"),
+        ("fish", "systole-web.fish"),
     ] {
         let read = shell(program, &["-n", &place(name)]);
         assert!(program != "bash" || read.is_some(), "bash is always there");

@@ -238,7 +238,9 @@ pub fn is_settled(node: &NodeReport) -> bool {
     node.status == "active" && !moves && !node.stopping
 }
 
-fn runs(group: &GroupView) -> bool {
+/// Whether all of a group runs on this node, as far as that is known.
+#[must_use]
+pub fn runs(group: &GroupView) -> bool {
     group.place == Place::Here
         && group.last == Some(GroupAnswer::Started)
         && group.absent.is_empty()

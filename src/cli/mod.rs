@@ -24,6 +24,7 @@ pub mod top;
 pub mod tune;
 pub mod view;
 pub mod watch;
+pub mod web;
 
 pub use options::{Command, OptionError, Options, Restarted};
 

@@ -159,14 +159,14 @@ fn both_ways(pair: &PairLinks, screen: &mut Screen) {
 fn many(links: &ManyLinks, screen: &mut Screen) {
     screen.head("LINKS");
     screen.add(Tone::Head, format!("  {}", links.here));
-    let names = width(links.rows.iter().map(|(name, ..)| name.as_str()));
-    for (name, cells, deaf) in &links.rows {
-        screen.plain(format!("  {name:<names$}"));
-        for (medium, (tone, text)) in cells {
+    let names = width(links.rows.iter().map(|row| row.name.as_str()));
+    for row in &links.rows {
+        screen.plain(format!("  {:<names$}", row.name));
+        for (medium, (tone, text)) in &row.media {
             screen.add(Tone::Plain, format!("  {medium} "));
             screen.add(*tone, text);
         }
-        if let Some(deaf) = deaf {
+        if let Some(deaf) = &row.deaf {
             screen.add(Tone::Bad, format!("  {deaf}"));
         }
     }

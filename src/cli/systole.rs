@@ -527,7 +527,7 @@ fn tail(codes: &str, example: &str) -> String {
 }
 
 /// A heading with lines below it, which keep their form in a manual page too.
-fn section(heading: &str, lines: &str) -> String {
+pub(super) fn section(heading: &str, lines: &str) -> String {
     let lines = lines.lines().map(|line| format!("  {line}\n"));
     iter::once(format!("{heading}:\n")).chain(lines).collect()
 }

@@ -37,6 +37,10 @@ fn knows() -> BTreeMap<&'static str, String> {
                 .concat(),
         ),
         (
+            "systole-web",
+            said(env!("CARGO_BIN_EXE_systole-web"), &["--help"], "-"),
+        ),
+        (
             "cl_status",
             said(env!("CARGO_BIN_EXE_cl_status"), &["-h"], "cl_status.1") + " -h test",
         ),

@@ -78,6 +78,7 @@ mod systemd;
 mod tune;
 mod upgrade;
 mod watchdog;
+mod web;
 mod words;
 
 use host::{Kind, legacy_obstacle, obstacle, skip};

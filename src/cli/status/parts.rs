@@ -98,10 +98,21 @@ pub struct LinkRow {
 pub struct ManyLinks {
     /// `alpha hears`.
     pub here: String,
-    /// Each node, with what is heard of it on each medium, and whether it does not hear this one.
-    pub rows: Vec<(String, Vec<(String, Word)>, Option<String>)>,
+    /// The other nodes.
+    pub rows: Vec<HeardNode>,
     /// Media that do not work.
     pub faults: Vec<(String, Fault)>,
+}
+
+/// What this node hears of another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeardNode {
+    /// Its name.
+    pub name: String,
+    /// On each medium.
+    pub media: Vec<(String, Word)>,
+    /// That it does not hear this one.
+    pub deaf: Option<String>,
 }
 
 /// One group.
@@ -350,11 +361,14 @@ impl Shown {
 
     fn many(&self, node: &NodeReport, media: &[MediumView]) -> ManyLinks {
         let row = |peer: &PeerReport| {
-            let cells = media.iter();
-            let cells = cells.map(|it| (it.name.clone(), self.hears(peer, it)));
+            let heard = media.iter();
+            let heard = heard.map(|it| (it.name.clone(), self.hears(peer, it)));
             let deaf = peer.receives_this_node == Some(false);
-            let deaf = deaf.then(|| format!("does NOT hear {}", node.name));
-            (peer.name.clone(), cells.collect(), deaf)
+            HeardNode {
+                name: peer.name.clone(),
+                media: heard.collect(),
+                deaf: deaf.then(|| format!("does NOT hear {}", node.name)),
+            }
         };
         let faults = media.iter();
         let faults = faults.filter_map(|it| Some((name_of(it), fault_of(it)?)));
