@@ -11,6 +11,7 @@ PROGRAMS=(
   "ipfail 755 /usr/libexec/heartbeat/ipfail"
   "ha_helper 755 $HELPER"
   "systole 755 /usr/sbin/systole"
+  "systole-web 755 /usr/sbin/systole-web"
   "cl_status 755 /usr/bin/cl_status"
 )
 # mode source place
@@ -18,10 +19,14 @@ FILES=(
   "755 conf/heartbeat.init /etc/init.d/heartbeat"
   "644 conf/heartbeat.logrotate /etc/logrotate.d/heartbeat"
   "644 conf/heartbeat.service /lib/systemd/system/heartbeat.service"
+  "644 conf/systole-web.service /lib/systemd/system/systole-web.service"
   "644 conf/heartbeat.tmpfiles /usr/lib/tmpfiles.d/heartbeat.conf"
   "644 conf/completions/systole.bash /usr/share/bash-completion/completions/systole"
+  "644 conf/completions/systole-web.bash /usr/share/bash-completion/completions/systole-web"
   "644 conf/completions/_systole /usr/share/zsh/vendor-completions/_systole"
+  "644 conf/completions/_systole-web /usr/share/zsh/vendor-completions/_systole-web"
   "644 conf/completions/systole.fish /usr/share/fish/vendor_completions.d/systole.fish"
+  "644 conf/completions/systole-web.fish /usr/share/fish/vendor_completions.d/systole-web.fish"
   "755 conf/libexec/ocf_resource /usr/libexec/systole/ocf_resource"
   "755 conf/libexec/set_up /usr/libexec/systole/set_up"
   "755 conf/ha.d/harc $TEMPLATES/harc"

@@ -11,7 +11,14 @@ use super::host::{LEGACY_DAEMON, Lab};
 fn programs(place: &Path) {
     let built = Path::new(env!("CARGO_BIN_EXE_heartbeat"));
     let built = built.parent().expect("a directory");
-    for name in ["heartbeat", "ha_helper", "systole", "cl_status", "ipfail"] {
+    for name in [
+        "heartbeat",
+        "ha_helper",
+        "systole",
+        "systole-web",
+        "cl_status",
+        "ipfail",
+    ] {
         let (from, to) = (built.join(name), place.join(name));
         let stripped = Command::new("strip")
             .args(["-g", "-o"])

@@ -10,6 +10,7 @@ use super::installed::{
     Client, legacy_packages, longest_silence, package, preinst_of_this_build, repacked,
 };
 use super::pair::{ADDRESS_1, LONG, NODES, Pair, PairConfig};
+use super::web::get;
 
 /// The files of `/etc/ha.d` but the one that the legacy package has not.
 fn without_ours(configuration: &str) -> Vec<&str> {
@@ -477,9 +478,11 @@ pub fn under_systemd() {
     };
     done(lab.dpkg("node1", &["-i", newer]));
     goes_on();
+    has_a_page(&lab);
     let (code, said) = lab.dpkg("node1", &["-r", "systole"]);
     assert_ne!(code, 0, "{said}");
     goes_on();
+    assert_eq!(lab.sh("node1", "systemctl stop systole-web"), "");
     assert_eq!(lab.sh("node1", "systemctl stop heartbeat"), "");
     done(lab.dpkg("node1", &["-r", "systole"]));
     // The legacy preinst stops the unit that systemd makes of the init script that is left.
@@ -492,6 +495,32 @@ pub fn under_systemd() {
     assert_eq!(generated, "");
     done(lab.dpkg("node1", &["-i", &legacy]));
     assert_eq!(lab.sh("node1", "dpkg -V heartbeat"), "");
+}
+
+/// The unit of the page is there and nothing has enabled it. It runs as a user of its own, which sees the daemon.
+fn has_a_page(lab: &Lab) {
+    let enabled = "find /etc/systemd/system -name 'systole-web*'";
+    assert_eq!(lab.sh("node1", enabled), "");
+    lab.sh(
+        "node1",
+        // The devices of the lab are mounts of the host's, in whose place systemd cannot lay its own.
+        "ln -s /lib/systemd/system/systole-web.service /run/units/
+         mkdir /run/units/systole-web.service.d
+         printf '[Service]\\nPrivateDevices=no\\n' >/run/units/systole-web.service.d/lab.conf
+         systemctl daemon-reload",
+    );
+    let mode = "stat -c '%a %U:%G' /run/heartbeat.view";
+    assert_eq!(lab.sh("node1", mode).trim(), "660 root:systole-view");
+    let said = lab.sh(
+        "node1",
+        "systemctl start systole-web 2>&1; systemctl status systole-web 2>&1 || :",
+    );
+    wait_until(LONG, &format!("the page sees the daemon: {said}"), || {
+        let (code, health) = get(lab, "node1", "/healthz");
+        code == "200" && health == "OK: node1 serves 1 of 1 groups\n"
+    });
+    let user = "stat -c %u /proc/$(systemctl show -P MainPID systole-web)";
+    assert_ne!(lab.sh("node1", user).trim(), "0");
 }
 
 /// The ha.cf of [`under_systemd`].
