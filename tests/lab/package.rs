@@ -482,9 +482,23 @@ pub fn under_systemd() {
     let (code, said) = lab.dpkg("node1", &["-r", "systole"]);
     assert_ne!(code, 0, "{said}");
     goes_on();
-    assert_eq!(lab.sh("node1", "systemctl stop systole-web"), "");
+    let page = || {
+        lab.sh(
+            "node1",
+            "systemctl show -P MainPID -P ActiveState systole-web",
+        )
+    };
+    let before = page();
+    done(lab.dpkg("node1", &["-i", newer]));
+    goes_on();
+    let after = page();
+    assert!(
+        after.contains("active") && after != before,
+        "{before}{after}"
+    );
     assert_eq!(lab.sh("node1", "systemctl stop heartbeat"), "");
     done(lab.dpkg("node1", &["-r", "systole"]));
+    assert!(page().contains("inactive"), "{}", page());
     // The legacy preinst stops the unit that systemd makes of the init script that is left.
     let generated = lab.sh(
         "node1",
