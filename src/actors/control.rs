@@ -37,7 +37,7 @@ mod door;
 
 use door::Door;
 
-/// Pause after a connection that could not be served.
+/// Pause after a connection that could not be accepted.
 const NEXT_CONNECTION: Duration = Duration::from_millis(100);
 
 /// How long a client may take for its request, and for reading its reply.
@@ -112,7 +112,8 @@ pub struct FencingAsked {
 pub struct ControlActor {
     path: PathBuf,
     door: Rc<Door>,
-    served: usize,
+    /// The user of each connection that is served, if the kernel tells.
+    served: Vec<Option<u32>>,
 }
 
 impl ControlActor {
@@ -130,7 +131,7 @@ impl ControlActor {
     }
 
     fn with(path: PathBuf, door: Door) -> Self {
-        let (door, served) = (Rc::new(door), 0);
+        let (door, served) = (Rc::new(door), Vec::new());
         Self { path, door, served }
     }
 
@@ -174,7 +175,7 @@ impl Actor for ControlActor {
 
 impl Supervised for ControlActor {
     fn restarting(&mut self, _: &mut Self::Context) {
-        self.served = 0;
+        self.served.clear();
     }
 }
 
@@ -190,17 +191,19 @@ impl StreamHandler<Accepted> for ControlActor {
                 return;
             }
         };
-        if !self.door.lets_in(&stream, self.served) {
-            if self.door.only_tells() {
-                // Who asks again and again costs the main thread nothing.
-                ctx.wait(sleep(NEXT_CONNECTION).into_actor(self));
+        let uid = door::user_of(&stream);
+        if !self.door.lets_in(&stream, &self.served) {
+            if let Some(pause) = self.door.pause() {
+                ctx.wait(sleep(pause).into_actor(self));
             }
             return;
         }
-        self.served += 1;
+        self.served.push(uid);
         let work = serve(stream, Rc::clone(&self.door)).into_actor(self);
-        ctx.spawn(work.map(|served, act, _| {
-            act.served = act.served.saturating_sub(1);
+        ctx.spawn(work.map(move |served, act, _| {
+            if let Some(at) = act.served.iter().position(|it| *it == uid) {
+                act.served.swap_remove(at);
+            }
             if let Err(error) = served {
                 debug!(%error, "a connection on the control socket ended early");
             }

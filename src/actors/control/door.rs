@@ -16,8 +16,15 @@ use crate::clock::{Clock, Monotonic};
 /// Most connections served at once on the control socket: helper programs of one hook and of a few administrators.
 const MAX_CONNECTIONS: usize = 16;
 
-/// Most connections served at once on the view socket.
-pub(super) const MAX_VIEWERS: usize = 8;
+/// Most connections served at once on the view socket, of all users together.
+pub(super) const MAX_VIEWERS: usize = 16;
+
+/// Most of one user: a program that is slow or silent keeps no other user's out.
+pub(super) const MAX_VIEWERS_OF_ONE: usize = 4;
+
+/// Pause after a connection on the view socket that was refused: who asks again and again costs the main thread
+/// nothing, and the queue of those that wait to be accepted is soon empty.
+const REFUSED: Duration = Duration::from_millis(1);
 
 /// So long an answer on the view socket is given again: who asks often does not keep membership busy.
 const SAME_ANSWER: Duration = Duration::from_millis(100);
@@ -67,12 +74,18 @@ impl Door {
     }
 
     /// Whether a connection is served, beside so many others.
-    pub(super) fn lets_in(&self, stream: &UnixStream, served: usize) -> bool {
+    pub(super) fn lets_in(&self, stream: &UnixStream, served: &[Option<u32>]) -> bool {
         if self.only_tells() {
-            // Its mode has let this user in. A line for each could fill the log.
-            let room = served < MAX_VIEWERS;
+            // Its mode has let this user in.
+            let uid = user_of(stream);
+            let own = served.iter().filter(|it| **it == uid).count();
+            let room = own < MAX_VIEWERS_OF_ONE && served.len() < MAX_VIEWERS;
             if !room {
-                debug!("too many connections on the view socket: closing the newest");
+                // A louder line for each could fill the log.
+                debug!(
+                    uid,
+                    "too many connections on the view socket: closing the newest"
+                );
             }
             return room;
         }
@@ -84,7 +97,7 @@ impl Door {
             );
             return false;
         }
-        if served >= MAX_CONNECTIONS {
+        if served.len() >= MAX_CONNECTIONS {
             warn!(
                 uid,
                 pid,
@@ -94,6 +107,11 @@ impl Door {
             return false;
         }
         true
+    }
+
+    /// How long nobody is let in after one who was not.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        self.only_tells().then_some(REFUSED)
     }
 
     /// The reply to a request, with the end of its line.
@@ -149,6 +167,11 @@ fn text_of(reply: &Reply) -> io::Result<Rc<Vec<u8>>> {
     let mut text = serde_json::to_vec(reply)?;
     text.push(b'\n');
     Ok(Rc::new(text))
+}
+
+/// User at the other end, if the kernel tells.
+pub(super) fn user_of(stream: &UnixStream) -> Option<u32> {
+    who(stream).0
 }
 
 /// User and process at the other end, if the kernel tells.

@@ -3,7 +3,7 @@ use std::os::unix::fs::MetadataExt;
 
 use tempfile::TempDir;
 
-use super::door::MAX_VIEWERS;
+use super::door::MAX_VIEWERS_OF_ONE;
 use super::*;
 use crate::actors::groups::tests::Cluster;
 use crate::actors::medium::AskMedium;
@@ -427,7 +427,7 @@ async fn silent_viewers_are_bounded() {
     fixture.ask(Request::View).await.expect("up");
     let connect = || UnixStream::connect(&fixture.path);
     let mut silent = Vec::new();
-    for _ in 0..MAX_VIEWERS {
+    for _ in 0..MAX_VIEWERS_OF_ONE {
         silent.push(connect().await.expect("connect"));
     }
     let one_more = fixture.talk(b"{\"request\":\"view\"}\n").await;
