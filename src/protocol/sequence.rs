@@ -128,6 +128,11 @@ impl Window {
         self.missing.first().copied()
     }
 
+    /// The missing numbers, ascending.
+    pub fn missing(&self) -> impl Iterator<Item = Sequence> {
+        self.missing.iter().copied()
+    }
+
     /// How many numbers are missing.
     #[must_use]
     pub fn missing_len(&self) -> usize {

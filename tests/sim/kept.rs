@@ -9,10 +9,7 @@ use super::prints;
 /// Histories that fail until a fault is fixed, of a core, the legacy model or the judge: the file,
 /// and the finding. If only the finding is given, it is not known yet which of the three is at
 /// fault.
-const NOT_FIXED: &[(&str, &str)] = &[(
-    "near-900941.history",
-    "both are settled, and the group of node1 stays on node2 with auto_failback on; node1 says that its history fills",
-)];
+const NOT_FIXED: &[(&str, &str)] = &[];
 
 /// Whether this seed of a kind is kept as one that fails until a known fault is fixed.
 pub fn waits_for_its_fix(kind: &str, seed: u64) -> bool {

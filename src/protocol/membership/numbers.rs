@@ -76,6 +76,19 @@ impl Membership {
         }
     }
 
+    /// A node is back that counted as dead, and as such was not asked for anything. What it sent
+    /// since the verdict is asked for now: a number that stays missing keeps us from acknowledging
+    /// whatever comes after it.
+    pub(super) fn ask_for_all_missing(&mut self, index: NodeIndex, now: Now) {
+        let max_delay = self.settings.timing.max_rexmit_delay;
+        if let Some(node) = self.nodes.get_mut(index) {
+            for seq in node.window.missing() {
+                node.requests
+                    .schedule(seq, seq, max_delay, now.instant, &mut self.rng);
+            }
+        }
+    }
+
     /// The messages that are missing of a node are lost: they are asked for.
     pub(super) fn tell_lost(&mut self, index: NodeIndex, now: Now, out: &mut Vec<Output>) {
         let Some(node) = self.nodes.get_mut(index) else {

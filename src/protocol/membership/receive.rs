@@ -381,6 +381,7 @@ impl Membership {
         ] {
             out.push(Output::Notice(notice));
         }
+        self.ask_for_all_missing(heard.index, now);
         out.push(Output::Resource(ResourceEvent::ReturnedAfterPartition {
             node: heard.name.clone(),
             yields: self

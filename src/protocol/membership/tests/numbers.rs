@@ -577,6 +577,29 @@ fn a_copy_that_comes_after_the_death_is_not_handled_again() {
     assert!(out.iter().any(|o| matches!(o, Output::Resource(_))));
 }
 
+/// A node is not asked while it counts as dead. Between a verdict and the status that shows it alive,
+/// its other messages come with gaps.
+#[test]
+fn what_was_lost_while_a_node_counted_as_dead_is_asked_for_when_it_is_back() {
+    let mut alone = Alone::active();
+    alone.run_to(20_000);
+    for seq in [8, 11] {
+        alone.hear(from_beta("reqnodes", GEN, seq).with(DEST, "alpha"));
+    }
+    assert!(requests(&alone.run_to(21_000)).is_empty(), "it is dead");
+    next(&mut alone, 12);
+    let mut asked = requests(&alone.run_to(21_250));
+    asked.sort();
+    asked.dedup();
+    assert_eq!(
+        asked,
+        [
+            "NS_rexmit firstseq=10 lastseq=10",
+            "NS_rexmit firstseq=9 lastseq=9"
+        ]
+    );
+}
+
 #[test]
 fn early_messages_are_bounded_and_forgotten_with_another_run() {
     let mut alone = Alone::active();
