@@ -10,8 +10,8 @@
 //! | whether it is settled | as it says | - | - | - | yes | no | stays | no |
 //!
 //! It also counts as unsettled from each offer and each answer in a standby until its next report,
-//! and while it has to yield. It also counts as settled when there is no other node, or none is
-//! waited for.
+//! from its return after a partition until then, and while it has to yield. It also counts as
+//! settled when there is no other node, or none is waited for.
 
 use std::collections::BTreeMap;
 

@@ -144,6 +144,8 @@ impl ResourceState {
         if let Some(peer) = self.other.peer_mut(node) {
             peer.may_claim(HoldingSet::ALL);
         }
+        // A dead node counts as settled. This one says itself whether it is.
+        self.other.moves();
         self.goes_on_after_its_death(node);
         let waited = self.need_not_be_fenced(node);
         if waited {

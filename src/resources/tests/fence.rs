@@ -486,6 +486,30 @@ fn a_takeover_that_was_held_waits_when_the_node_dies_again() {
     assert!(moves(&mut core).contains(&"start b2".to_owned()));
 }
 
+/// A dead node counts as settled, and this one lives: only its next report says that it is. Then its
+/// groups go back to it.
+#[test]
+fn a_node_that_is_back_before_its_reset_gets_its_groups_when_it_reports() {
+    let mut core = waits();
+    fenced(&mut core);
+    assert_eq!(core.state.rscstatus(), "all");
+    core.returns("b");
+    core.hear("b", "starting");
+    core.hear("b", "resource none 0");
+    core.wait(1_000);
+    core.said();
+    core.dies("b");
+    assert!(core.said().contains(&"fence b".to_owned()));
+    core.event(ResourceEvent::ReturnedAfterPartition {
+        node: name("b"),
+        yields: true,
+    });
+    core.status("b", NodeStatus::Dead, NodeStatus::Active);
+    core.said();
+    core.hear("b", "resource none 1");
+    assert!(core.said().contains(&"ask foreign me".to_owned()));
+}
+
 /// The process before it took the node over, so it was fenced, or held nothing.
 #[test]
 fn a_successor_that_runs_everything_fences_nobody() {
