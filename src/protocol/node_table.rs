@@ -150,6 +150,8 @@ pub struct Node {
     pub gaps: Option<Gaps>,
     /// Since when it has been silent.
     pub silent_since: Monotonic,
+    /// When this process last went on after a stall that was long for the node's dead time.
+    pub listened_to_since: Monotonic,
     /// How long it may be silent.
     pub dead_after: Duration,
     /// It has announced that to this process.
@@ -223,6 +225,7 @@ impl Node {
             last_status: None,
             gaps: (kind != NodeKind::Ping).then(Gaps::default),
             silent_since: now,
+            listened_to_since: now,
             dead_after,
             dead_time_told: false,
             acked: Sequence(0),

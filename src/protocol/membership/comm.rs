@@ -65,10 +65,12 @@ impl Membership {
         }
     }
 
-    /// From here on each node's own dead time counts instead of initdead. A node that was received,
-    /// but not yet with a status, has not been silent since the start.
+    /// From here on each node's own dead time counts instead of initdead, and so does a stall that
+    /// was short for the one and long for the other. A node that was received, but not yet with a
+    /// status, has not been silent since the start.
     fn shorten_silence(&mut self, now: Now) {
         for node in self.nodes.iter_mut() {
+            node.silent_since = node.silent_since.max(node.listened_to_since);
             if node.status != NodeStatus::Dead && node.last_status.is_none() {
                 node.silent_since = now.instant;
             }

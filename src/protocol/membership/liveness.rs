@@ -112,6 +112,9 @@ impl Membership {
         let links_up = self.links_up;
         for node in self.nodes.iter_mut() {
             let limit = silence_allowed(node, links_up, initdead);
+            if late >= node.dead_after / 2 {
+                node.listened_to_since = now.instant;
+            }
             if late >= limit / 2 {
                 // Only what the verdict on the node does not count either.
                 if node.kind == NodeKind::Peer

@@ -452,6 +452,24 @@ fn a_peer_that_died_during_our_stall_is_declared_dead_a_dead_time_later() {
     assert!(alone.run_to(silent(25_000)).iter().any(is_dead));
 }
 
+/// Until every node was heard once, a node may be silent for `initdead`. A stall in that time is not forgotten at its
+/// end. Simulator: isolation, seed 510000073.
+#[test]
+fn a_stall_before_all_links_are_up_counts_for_a_node_that_was_heard_before() {
+    let mut alone = Alone::started(&settings("alpha", &["alpha", "beta", "gamma"]));
+    alone.hear(beta_status("up", 0x1000, 1));
+    alone.run_to(1_000);
+    alone.core.tick(at(3_600), &mut Vec::new());
+    alone.now_ms = 3_600;
+    let mut gamma = beta_status("up", 0x1000, 1);
+    gamma.set_text(SRC, "gamma");
+    alone.hear(gamma);
+    alone.run_to(silent(7_599));
+    assert_eq!(beta(&alone), NodeStatus::Up);
+    alone.run_to(silent(7_600));
+    assert_eq!(beta(&alone), NodeStatus::Dead);
+}
+
 #[test]
 fn a_machine_that_is_always_late_still_sees_the_dead() {
     let mut alone = Alone::active();
