@@ -14,7 +14,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{
+    LocalModes, OptionalActions, Termios, Winsize, tcgetattr, tcsetattr, tcsetwinsize,
+};
 
 /// The limit for anything that a program does at once, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -31,6 +33,7 @@ pub struct Pty {
     /// Keeps the terminal after the program has ended.
     near: File,
     settings: String,
+    first: Termios,
     seen: Arc<Mutex<Seen>>,
     reader: Option<JoinHandle<()>>,
     over: Arc<AtomicBool>,
@@ -53,6 +56,7 @@ impl Pty {
             .expect("the terminal");
         tcsetwinsize(&near, winsize(rows, columns)).expect("a size");
         let settings = settings(&near);
+        let first = tcgetattr(&near).expect("its settings");
         let stdio = || near.try_clone().expect("a copy");
         let mut leader = Command::new("setsid");
         leader.arg("--ctty").arg(command.get_program());
@@ -81,6 +85,7 @@ impl Pty {
             reader: Some(reader),
             near,
             settings,
+            first,
             seen,
             child,
         }
@@ -98,6 +103,21 @@ impl Pty {
         seen.screen.screen_mut().set_size(some(rows), some(columns));
         drop(seen);
         tcsetwinsize(&self.near, winsize(rows, columns)).expect("a size");
+    }
+
+    /// Gives the terminal its first settings, as a shell does when its program is stopped.
+    pub fn shell_takes_it(&self) {
+        tcsetattr(&self.near, OptionalActions::Now, &self.first).expect("settings");
+    }
+
+    /// Waits until the program gets each key at once.
+    pub fn is_raw(&self) {
+        let until = Instant::now() + LIMIT;
+        let lines = || tcgetattr(&self.near).expect("its settings").local_modes;
+        while lines().contains(LocalModes::ICANON) {
+            assert!(Instant::now() < until, "{}", self.screen());
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Takes the terminal away.

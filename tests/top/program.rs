@@ -68,6 +68,22 @@ fn signals_end_it_and_the_terminal_is_as_before() {
     }
 }
 
+/// Somebody stops it, works in the shell, and lets it go on.
+#[test]
+fn after_a_stop_it_takes_the_terminal_again() {
+    let mut pty = Pty::start(&top(), 24, 80);
+    pty.shows_all(&NO_DAEMON);
+    signal(&pty, Signal::SIGSTOP);
+    pty.shell_takes_it();
+    signal(&pty, Signal::SIGCONT);
+    pty.is_raw();
+    pty.shows_all(&NO_DAEMON);
+    pty.press(b"q");
+    let ended = pty.ended();
+    assert_eq!(ended.code(), Some(0), "{ended}\n{}", pty.screen());
+    pty.is_as_before();
+}
+
 #[test]
 fn another_size_and_no_colours() {
     let mut command = top();

@@ -15,7 +15,7 @@ use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::event::{self, Event};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 
 use super::{Key, Told, Top};
@@ -36,6 +36,11 @@ const ENDS: [Signal; 4] = [
     Signal::SIGINT,
     Signal::SIGQUIT,
 ];
+
+/// The signals that the program waits for: those, and the one with which a shell makes it go on after a stop.
+fn awaited() -> SigSet {
+    ENDS.into_iter().chain([Signal::SIGCONT]).collect()
+}
 
 /// Why the daemon has not answered.
 #[derive(Debug)]
@@ -81,6 +86,8 @@ enum Happens {
     Answer(Box<Told>),
     NoAnswer(NoAnswer),
     Signal(Signal),
+    /// The process was stopped, and a shell may have used the terminal meanwhile.
+    Continued,
     Gone(io::Error),
     Failed(String),
 }
@@ -94,8 +101,7 @@ pub fn run(ask: impl FnMut() -> Result<Told, NoAnswer> + Send + 'static) -> Resu
         return Err(TopError::NoTerminal);
     }
     // Before there is another thread, which would take them.
-    let ends = SigSet::from_iter(ENDS);
-    ends.thread_block().map_err(io::Error::from)?;
+    awaited().thread_block().map_err(io::Error::from)?;
     let (tell, told) = mpsc::channel();
     let held = Held::take(tell.clone())?;
     let (keys, signals) = (tell.clone(), tell.clone());
@@ -116,12 +122,15 @@ enum Ended {
     Signal(Signal),
 }
 
+/// A screen on which nothing is drawn yet.
+fn empty() -> io::Result<Terminal<CrosstermBackend<BufWriter<Stdout>>>> {
+    Terminal::new(CrosstermBackend::new(BufWriter::new(io::stdout())))
+}
+
 fn show(told: &Receiver<Happens>) -> Result<Ended, TopError> {
     let clock = Clock::start();
     let colour = watch::layout().colour;
-    let out = BufWriter::new(io::stdout());
-    let mut terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>> =
-        Terminal::new(CrosstermBackend::new(out))?;
+    let mut terminal = empty()?;
     let mut top = Top::new(clock.now());
     loop {
         terminal.draw(|frame| top.draw(clock.now(), colour, frame.buffer_mut()))?;
@@ -137,6 +146,10 @@ fn show(told: &Receiver<Happens>) -> Result<Ended, TopError> {
                     return Err(TopError::Refused(reason));
                 }
                 Happens::Signal(signal) => return Ok(Ended::Signal(signal)),
+                Happens::Continued => {
+                    take_again()?;
+                    terminal = empty()?;
+                }
                 Happens::Gone(error) => return Err(error.into()),
                 Happens::Failed(why) => return Err(TopError::Failed(why)),
             }
@@ -177,8 +190,16 @@ fn ask_again(mut ask: impl FnMut() -> Result<Told, NoAnswer>, tell: &Sender<Happ
 }
 
 fn wait_for_signal(tell: &Sender<Happens>) {
-    let Ok(signal) = SigSet::from_iter(ENDS).wait() else {
-        return;
+    let signal = loop {
+        match awaited().wait() {
+            Ok(Signal::SIGCONT) => {
+                if tell.send(Happens::Continued).is_err() {
+                    return;
+                }
+            }
+            Ok(signal) => break signal,
+            Err(_) => return,
+        }
     };
     let _ = tell.send(Happens::Signal(signal));
     // The main thread ends the process, unless it waits for a terminal that takes nothing.
@@ -193,7 +214,7 @@ fn wait_for_signal(tell: &Sender<Happens>) {
 /// Ends the process as the signal does. Whoever started it may have it ignored, as a shell does with SIGINT for what runs in
 /// the background: then it ends with the code that a shell shows for the signal.
 fn die_of(signal: Signal) {
-    let _ = SigSet::from_iter(ENDS).thread_unblock();
+    let _ = awaited().thread_unblock();
     let _ = raise(signal);
     std::process::exit(128 + signal as i32);
 }
@@ -222,6 +243,19 @@ impl Held {
         execute!(io::stdout(), EnterAlternateScreen, Hide)?;
         Ok(held)
     }
+}
+
+/// Takes the terminal again that another program has had.
+fn take_again() -> io::Result<()> {
+    // Whoever is known to have set the raw mode sets nothing: so the first settings come before it.
+    disable_raw_mode()?;
+    enable_raw_mode()?;
+    execute!(
+        io::stdout(),
+        EnterAlternateScreen,
+        Clear(ClearType::All),
+        Hide
+    )
 }
 
 impl Drop for Held {
