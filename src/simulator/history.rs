@@ -147,15 +147,17 @@ impl History {
         best
     }
 
-    /// Another history near this one: the same acts in the same order, each perhaps a little earlier or later, and with
-    /// other noise in every second seed. A fault that one history reached by a rare coincidence is reached again by
-    /// some of its neighbours. The acts of the end, when everything is repaired and judged, keep their times.
+    /// Another history near this one: the same acts in the same order, some or half of them a little earlier or later,
+    /// and with other noise in every second seed. A fault that one history reached by a rare coincidence is reached
+    /// again by some of its neighbours. The acts of the end, when everything is repaired and judged, keep their times.
     pub fn near(&self, seed: u64) -> Self {
         let mut draws = Draws::new(seed);
         let mut near = self.clone();
         if draws.percent(50) {
             near.noise = draws.next();
         }
+        // A coincidence of several acts is kept only where few of them move.
+        let share = draws.pick(&[10, 50]);
         let deadtime = self.plan.longest_deadtime();
         let ends = |act: &Act| matches!(act, Act::Rest { .. } | Act::Peace);
         let mut before = 0;
@@ -164,7 +166,7 @@ impl History {
             let Some((when, act)) = near.acts.get_mut(at) else {
                 break;
             };
-            if !ends(act) && draws.percent(50) {
+            if !ends(act) && draws.percent(share) {
                 let most = draws.pick(&[SECOND / 1_000, SECOND / 50, SECOND / 4, deadtime]);
                 let moved = (*when + draws.range(0..2 * most + 1)).saturating_sub(most);
                 *when = moved.clamp(before, after.max(before));

@@ -198,6 +198,8 @@ impl World {
             });
             let capable = capable && !self.is_lost_by_legacy(group);
             self.judge.look_at_group(group, capable, now);
+            let idle = capable && self.is_idle_alone();
+            self.judge.look_at_lone_node(group, idle, now);
             for host in self.plan.hosts() {
                 let half = self.may_be_half(host, group);
                 let word = self.word(host, group, half);
@@ -221,6 +223,24 @@ impl World {
                 self.judge.look_at_death(by, of, dead, now);
             }
         }
+    }
+
+    /// Whether a node of ours is the only one that is left, knows that, and has nothing in hand: no script, no device,
+    /// no question.
+    fn is_idle_alone(&self) -> bool {
+        let mut living = self.hosts.iter().filter(|h| h.node.is_some());
+        let (Some(h), None) = (living.next(), living.next()) else {
+            return false;
+        };
+        let Some(Daemon::Ours(node)) = &h.node else {
+            return false;
+        };
+        let mut others = node.membership().nodes().filter(|it| !it.own);
+        node.status() == NodeStatus::Active
+            && others.all(|it| it.status == NodeStatus::Dead)
+            && h.outstanding.is_empty()
+            && node.unfenced().is_empty()
+            && self.plan.group_ids().all(|group| h.groups[group].idle())
     }
 
     /// Whether a legacy node runs a group although it has reported it as given. A real one comes to

@@ -449,4 +449,12 @@ impl Judge {
         let finding = self.owners.unowned(group, capable, retried, now);
         self.found(now, finding);
     }
+
+    /// Whether a capable node of ours, the only one left and with nothing in hand, runs the group. `idle`: there is such
+    /// a node.
+    pub(crate) fn look_at_lone_node(&mut self, group: GroupId, idle: bool, now: Micros) {
+        let idle = idle && !self.repaired.contains_key(&group);
+        let finding = self.owners.left_by_a_lone_node(group, idle, now);
+        self.found(now, finding);
+    }
 }

@@ -21,6 +21,7 @@ pub(crate) struct Owners {
     yielding: Table<HostId, Table<GroupId, bool>>,
     nobody_yields_since: Table<GroupId, Micros>,
     unowned_since: Table<GroupId, Option<Micros>>,
+    left_since: Table<GroupId, Option<Micros>>,
     /// Since when a group that has run runs nowhere, and the longest such time since the last rest.
     gap_since: Table<GroupId, Option<Micros>>,
     longest_gap: Micros,
@@ -42,6 +43,10 @@ pub(crate) struct Owners {
     patience: Micros,
 }
 
+/// How long the only node that is left may have nothing in hand while a group runs nowhere: what was asked of the network
+/// is answered in seconds.
+const LONE_PATIENCE: Micros = 15 * SECOND;
+
 impl Owners {
     pub(crate) fn new(plan: &Plan) -> Self {
         let groups = plan.groups.len();
@@ -58,6 +63,7 @@ impl Owners {
             yielding: Table::filled(plan.nodes(), Table::filled(groups, false)),
             nobody_yields_since: Table::filled(groups, 0),
             unowned_since: Table::filled(groups, None),
+            left_since: Table::filled(groups, None),
             gap_since: Table::filled(groups, None),
             longest_gap: 0,
             // The death, then the stops that run there, and a second until it is noticed.
@@ -281,5 +287,23 @@ impl Owners {
         let from = since.max(self.disturbed_at).max(retried);
         (now.saturating_sub(from) > self.patience)
             .then(|| format!("nobody runs {group} since {:.6} s", since as f64 / 1e6))
+    }
+
+    /// A group that no node runs while the only node that is left has nothing else to do.
+    pub(crate) fn left_by_a_lone_node(
+        &mut self,
+        group: GroupId,
+        idle: bool,
+        now: Micros,
+    ) -> Option<String> {
+        if !idle || self.any(group) || self.excused.contains(&group) {
+            self.left_since[group] = None;
+            return None;
+        }
+        let since = *self.left_since[group].get_or_insert(now);
+        (now.saturating_sub(since) > LONE_PATIENCE).then(|| {
+            let since = since as f64 / 1e6;
+            format!("a lone node leaves {group} where it is since {since:.6} s")
+        })
     }
 }
