@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::node::Node;
 use crate::notice::Notice;
 use crate::protocol::event::{Action, Event, GroupOrder, Origin};
-use crate::protocol::field::kind;
+use crate::protocol::field::{self, kind};
 use crate::protocol::group::{GroupKey, ResourceGroup};
 use crate::protocol::membership::Identity;
 use crate::protocol::message::Message;
@@ -427,9 +427,9 @@ impl World {
         match action {
             Action::Transmit(message) => {
                 self.stamp(message.hex("seq").unwrap_or(0));
-                if message.kind() == Some(kind::ASK_RESOURCES)
-                    && !self.hosts[host].kept.failback_due
-                {
+                let offers = message.kind() == Some(kind::ASK_RESOURCES)
+                    && message.text(field::INFO) == Some("me");
+                if offers && !self.hosts[host].kept.failback_due {
                     // A hand-over that is no failback: somebody asked for it, or a group cannot run where it is.
                     self.moved_at = now;
                 }

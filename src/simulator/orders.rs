@@ -235,7 +235,7 @@ impl World {
         let Some(Daemon::Ours(node)) = &h.node else {
             return false;
         };
-        let mut others = node.membership().nodes().filter(|it| !it.own);
+        let mut others = node.membership().nodes().filter(|it| !it.own && !it.ping);
         node.status() == NodeStatus::Active
             && others.all(|it| it.status == NodeStatus::Dead)
             && h.outstanding.is_empty()

@@ -303,7 +303,7 @@ impl Owners {
         let since = *self.left_since[group].get_or_insert(now);
         (now.saturating_sub(since) > LONE_PATIENCE).then(|| {
             let since = since as f64 / 1e6;
-            format!("a lone node leaves {group} where it is since {since:.6} s")
+            format!("a lone node does not start {group} since {since:.6} s")
         })
     }
 }
