@@ -1,5 +1,5 @@
 //! The daemon's side of the control socket: answers root's helper programs, in JSON lines. The
-//! other side is [`crate::clients::control`]. The view socket is a second one, for who may only look.
+//! other side is [`crate::clients::control`]. The view socket is a second one, for those who may only look.
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;
@@ -114,6 +114,8 @@ pub struct ControlActor {
     door: Rc<Door>,
     /// The user of each connection that is served, if the kernel tells.
     served: Vec<Option<u32>>,
+    /// Why the socket could not be opened, as the log has it.
+    told: Option<io::ErrorKind>,
 }
 
 impl ControlActor {
@@ -131,8 +133,12 @@ impl ControlActor {
     }
 
     fn with(path: PathBuf, door: Door) -> Self {
-        let (door, served) = (Rc::new(door), Vec::new());
-        Self { path, door, served }
+        Self {
+            path,
+            door: Rc::new(door),
+            served: Vec::new(),
+            told: None,
+        }
     }
 
     fn open(&mut self, ctx: &mut Context<Self>) {
@@ -153,9 +159,13 @@ impl ControlActor {
                     Some((Accepted(accepted), listener))
                 });
                 ctx.add_stream(connections);
+                self.told = None;
             }
             Err(error) => {
-                self.door.not_opened(&self.path, &error);
+                // It is tried again and again; the log has it once.
+                if self.told.replace(error.kind()) != Some(error.kind()) {
+                    self.door.not_opened(&self.path, &error);
+                }
                 ctx.run_later(REOPEN_PAUSE, Self::open);
             }
         }
@@ -192,10 +202,10 @@ impl StreamHandler<Accepted> for ControlActor {
             }
         };
         let uid = door::user_of(&stream);
+        if let Some(pause) = self.door.pause() {
+            ctx.wait(sleep(pause).into_actor(self));
+        }
         if !self.door.lets_in(&stream, &self.served) {
-            if let Some(pause) = self.door.pause() {
-                ctx.wait(sleep(pause).into_actor(self));
-            }
             return;
         }
         self.served.push(uid);
@@ -205,7 +215,8 @@ impl StreamHandler<Accepted> for ControlActor {
                 act.served.swap_remove(at);
             }
             if let Err(error) = served {
-                debug!(%error, "a connection on the control socket ended early");
+                let path = act.path.display();
+                debug!(%path, %error, "a connection ended early");
             }
         }));
     }
@@ -238,12 +249,18 @@ async fn serve(mut stream: UnixStream, door: Rc<Door>) -> io::Result<()> {
     let limit = u64::try_from(MAX_REQUEST_BYTES).unwrap_or(u64::MAX);
     let mut read = BufReader::new(read.take(limit));
     timeout(CLIENT_LIMIT, read.read_until(b'\n', &mut line)).await??;
-    // A client that disconnects does not wait for an outcome any more.
-    let mut rest = [0; 64];
-    let mut gone = read.into_inner().into_inner();
-    let text = tokio::select! {
-        text = door.answer(&line) => text?,
-        _ = gone.read(&mut rest) => return Ok(()),
+    let text = if door.only_tells() {
+        // Also for a client that has gone: its question is asked, and the next one gets the same answer.
+        door.answer(&line).await?
+    } else {
+        // A client that disconnects does not wait for an outcome any more.
+        let mut rest = [0; 64];
+        let mut gone = read.into_inner().into_inner();
+        tokio::select! {
+            biased;
+            text = door.answer(&line) => text?,
+            _ = gone.read(&mut rest) => return Ok(()),
+        }
     };
     timeout(CLIENT_LIMIT, write.write_all(&text)).await??;
     Ok(())
@@ -301,11 +318,22 @@ fn fail(actor: Option<&str>, with: Fault) -> Reply {
 }
 
 async fn view(targets: &ControlTargets) -> Reply {
-    let node = timeout(NODE_LIMIT, targets.node.send(AskNode)).await;
-    let mut groups = targets.groups.send(AskGroups).await.unwrap_or_default();
-    if let Some(guard) = &targets.absent {
+    // Whoever asks waits for the slowest part, not for one after the other.
+    let absent = async {
+        let guard = targets.absent.as_ref()?;
         let absent = timeout(NODE_LIMIT, guard.send(AskAbsent)).await;
-        let absent = absent.ok().and_then(Result::ok).unwrap_or_default();
+        Some(absent.ok().and_then(Result::ok).unwrap_or_default())
+    };
+    let (node, groups, absent, fencing, watchdog, lease) = tokio::join!(
+        timeout(NODE_LIMIT, targets.node.send(AskNode)),
+        targets.groups.send(AskGroups),
+        absent,
+        known_fencing(targets),
+        watchdog(targets),
+        lease(targets),
+    );
+    let mut groups = groups.unwrap_or_default();
+    if let Some(absent) = absent {
         for group in &mut groups {
             let addresses = absent.get(&GroupKey::new(&group.key));
             let addresses = addresses.into_iter().flatten();
@@ -322,9 +350,9 @@ async fn view(targets: &ControlTargets) -> Reply {
         media: media(&targets.media, node.as_ref()).await,
         node,
         groups,
-        fencing: known_fencing(targets).await,
-        watchdog: watchdog(targets).await,
-        lease: lease(targets).await,
+        fencing,
+        watchdog,
+        lease,
     })
 }
 
@@ -367,8 +395,10 @@ fn refused(reason: impl ToString) -> Reply {
 
 async fn known_fencing(targets: &ControlTargets) -> Option<FenceReport> {
     let fencing = targets.fencing.as_ref()?;
-    let state = timeout(NODE_LIMIT, fencing.state.send(AskFencing)).await;
-    let waiting = timeout(NODE_LIMIT, fencing.waiting.send(AskFences)).await;
+    let (state, waiting) = tokio::join!(
+        timeout(NODE_LIMIT, fencing.state.send(AskFencing)),
+        timeout(NODE_LIMIT, fencing.waiting.send(AskFences)),
+    );
     let mut report = state.ok()?.ok()?;
     report.waiting = waiting.ok().and_then(Result::ok);
     Some(report)

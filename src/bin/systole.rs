@@ -17,7 +17,7 @@ use systole::cli::view::{
 };
 use systole::cli::{self, doctor, export, fence, plan, print, reload, status, tune, watch};
 use systole::clients::api_client::{ApiClient, ApiError};
-use systole::clients::control::{ControlError, FenceReport, Reply, Request, View, ask};
+use systole::clients::control::{ControlError, FenceReport, Look, Reply, Request, View, ask, look};
 use systole::clock::{Clock, Monotonic};
 use systole::helper::Call;
 use systole::helper::verbs::{Move, Way};
@@ -82,7 +82,13 @@ fn main() -> ExitCode {
 
 /// Everything that the daemon knows, or why it does not answer.
 fn ask_view() -> Result<View, String> {
-    view_of(ask_control(&Request::View, PATIENCE))
+    view_of(ask_to_know(Look::View))
+}
+
+/// Asks for what a user may know who can give no order.
+fn ask_to_know(what: Look) -> Result<Reply, ControlError> {
+    let paths = Paths::default();
+    look(&paths.control(), &paths.views(), what, PATIENCE)
 }
 
 fn view_of(reply: Result<Reply, ControlError>) -> Result<View, String> {
@@ -129,8 +135,8 @@ fn propose_times(options: &tune::TuneOptions) -> ExitCode {
 /// For a Prometheus server.
 fn show_metrics(open: bool, file: Option<&Path>) -> ExitCode {
     // Who may not ask knows nothing of the daemon, and says nothing of it.
-    let reply = ask_control(&Request::View, PATIENCE);
-    if let Err(error @ ControlError::NotRoot) = reply {
+    let reply = ask_to_know(Look::View);
+    if let Err(error @ ControlError::NotViewer) = reply {
         return fail(&error.to_string(), State::Unknown.code());
     }
     let view = view_of(reply);
@@ -177,9 +183,9 @@ fn show_top() -> ExitCode {
 
 /// Everything that the daemon knows, and its decisions.
 fn ask_all() -> Result<Told, NoAnswer> {
-    let view = ask_control(&Request::View, PATIENCE)?;
+    let view = ask_to_know(Look::View)?;
     let view = view.view().map_err(NoAnswer::NotNow)?;
-    let decisions = match ask_control(&Request::Why, PATIENCE)? {
+    let decisions = match ask_to_know(Look::Why)? {
         Reply::Decisions { decisions } => Ok(decisions),
         Reply::Refused { reason } => Err(reason),
         _ => Err(OTHER_QUESTION.to_owned()),
@@ -397,16 +403,16 @@ fn fail_as_client(error: &ApiError) -> ExitCode {
     }
 }
 
-/// The client socket is open when the node is active; the control socket is always open, for root.
+/// The client socket is open when the node is active; the control socket is always open, for root, and the view socket for
+/// its group.
 fn why(json: bool) -> ExitCode {
     let decided = ask_daemon("why").map(|answers| answers.iter().filter_map(decision_of).collect());
     let decisions = match decided {
         Ok(decisions) => decisions,
-        Err(ApiError::NoDaemon) => match ask_control(&Request::Why, PATIENCE) {
+        Err(error) => match ask_to_know(Look::Why) {
             Ok(Reply::Decisions { decisions }) => decisions,
-            Ok(_) | Err(_) => return fail_as_client(&ApiError::NoDaemon),
+            Ok(_) | Err(_) => return fail_as_client(&error),
         },
-        Err(error) => return fail_as_client(&error),
     };
     // Not every user may ask this way; then this part is left out.
     let node = ask_view().ok().and_then(|view| view.node);

@@ -20,8 +20,9 @@ pub const EXIT_USAGE: u8 = 2;
 /// Ask the heartbeat node on this machine
 ///
 /// Asks the running daemon what it does and why, and tells it to leave resources alone
-/// during maintenance. Most commands are for root; why, freeze and thaw also for members of
-/// the group haclient, and doctor, plan and export for everybody.
+/// during maintenance. Most commands are for root. What only asks is also for members of the
+/// group systole-view; why, freeze and thaw for members of the group haclient; and doctor,
+/// plan and export for everybody.
 #[derive(Debug, Parser)]
 #[command(
     name = "systole",
@@ -129,10 +130,11 @@ false"))]
     /// Show the last 50 decisions of this node, each with its cause
     ///
     /// Prints one line for each decision since the daemon began, the oldest first: local date
-    /// and time, what this node did or refused, and the cause. For root, lines that begin with
-    /// "now:" follow. They say what the node waits for, which node does not receive which, and
-    /// what the node wants to begin and cannot yet, with the reason.
-    /// Works before the node is active, too, for root.
+    /// and time, what this node did or refused, and the cause. For root and the group
+    /// systole-view, lines that begin with "now:" follow. They say what the node waits for,
+    /// which node does not receive which, and what the node wants to begin and cannot yet, with
+    /// the reason.
+    /// Works before the node is active, too, for root and systole-view.
     #[command(verbatim_doc_comment, after_long_help = tail(CODES_OF_A_REQUEST, "\
 # systole why
 2026-03-14 09:26:53  freezes: systole freeze was called"))]

@@ -24,7 +24,8 @@ const MAX_NAME_BYTES: usize = 253;
 /// systole metrics prints, /healthz whether this node serves or could serve, /owner/GROUP
 /// whether the group runs here. It can change nothing: it reads the view socket of the daemon,
 /// /run/heartbeat.view, on which no order is possible. Root and the group systole-view may open
-/// that. There is no login and no encryption: whoever reaches the address sees the page.
+/// that. There is no login and no encryption: whoever reaches the address sees the page. On
+/// the loopback address that is every user of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
 #[command(
     name = "systole-web",

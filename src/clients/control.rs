@@ -102,6 +102,15 @@ pub enum Look {
     Why,
 }
 
+impl From<Look> for Request {
+    fn from(look: Look) -> Self {
+        match look {
+            Look::View => Self::View,
+            Look::Why => Self::Why,
+        }
+    }
+}
+
 /// The daemon's answer.
 #[expect(
     clippy::large_enum_variant,
@@ -189,6 +198,9 @@ pub enum ControlError {
     /// This user may not ask.
     #[error("only root may ask")]
     NotRoot,
+    /// This user may not even look.
+    #[error("only root and the members of the group systole-view may ask")]
+    NotViewer,
     /// Something listens that is neither root's nor ours.
     #[error("{path} is served by user {uid}, not by root")]
     Stranger {
@@ -251,6 +263,28 @@ pub fn ask(path: &Path, request: &Request, patience: Duration) -> Result<Reply, 
         .read_until(b'\n', &mut reply)
         .map_err(in_time)?;
     Ok(serde_json::from_slice(&reply)?)
+}
+
+/// Asks for what those may know who can give no order: over the control socket, or over the view socket for a user who
+/// may not use the control socket. Blocking, at most twice `patience`.
+///
+/// # Errors
+/// [`ControlError`]; [`ControlError::NotViewer`] for a user who may use neither.
+pub fn look(
+    control: &Path,
+    views: &Path,
+    what: Look,
+    patience: Duration,
+) -> Result<Reply, ControlError> {
+    match ask(control, &what.into(), patience) {
+        Err(ControlError::NotRoot) => {}
+        reply => return reply,
+    }
+    let reply = ask(views, &what.into(), patience);
+    reply.map_err(|error| match error {
+        ControlError::NotRoot => ControlError::NotViewer,
+        other => other,
+    })
 }
 
 #[cfg(test)]

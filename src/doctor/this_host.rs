@@ -12,7 +12,7 @@ use nix::unistd::{Group, User};
 
 use super::facts::{Card, Content, Host, Kind, Line, Running};
 use super::source::{Source, kind_of, names_of, read};
-use crate::clients::control::{self, Request};
+use crate::clients::control::{self, Look};
 use crate::config::environment::{Environment, Machine};
 use crate::inspect::{HostView, Network};
 use crate::net::address_record::AddressRecord;
@@ -205,7 +205,7 @@ fn said(program: &str, words: &[&str]) -> Option<String> {
 }
 
 fn view(paths: &Paths) -> Option<control::View> {
-    let reply = control::ask(&paths.control(), &Request::View, PATIENCE);
+    let reply = control::look(&paths.control(), &paths.views(), Look::View, PATIENCE);
     reply.ok()?.view().ok()
 }
 

@@ -29,6 +29,7 @@
 //! | `heartbeat.scripts/` | the process beside the script | the next caller of the same script | with each script |
 //! | `heartbeat.addresses/` | the program that adds an address (`net/address_record.rs`) | every program that handles addresses | when the address is removed |
 //! | `heartbeat.lock`, `heartbeat.guardian` | none: they are locked ([`locks`]) | | never |
+//! | `heartbeat.view` | the daemon | `systole`, `systole-web`: for the group `systole-view` | by the next daemon, which makes a new one |
 //! | `heartbeat.pid` | the daemon ([`pid_file`]) | every program | at an orderly end; not by a release |
 //!
 //! [`state_files`] lists what is kept over a restart of the machine.

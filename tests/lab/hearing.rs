@@ -22,7 +22,8 @@ fn who_may_not_ask_says_nothing(pair: &Pair) {
          done; ls -A /run/scraped"
     );
     let said = pair.lab.sh("node1", &script);
-    let once = "systole: only root may ask\nends with 3\n";
+    let once = "systole: only root and the members of the group systole-view may ask\n\
+                ends with 3\n";
     assert_eq!(said, once.repeat(2));
 }
 

@@ -62,7 +62,7 @@ fn shows_the_owner(kinds: [Kind; 2]) {
         "--clear-groups",
     ];
     let mut refused = top(&pair, &nobody);
-    refused.shows("systole: only root may ask");
+    refused.shows("systole: only root and the members of the group systole-view may ask");
     assert_eq!(refused.ended().code(), Some(3));
     refused.is_as_before();
 }

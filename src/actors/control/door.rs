@@ -22,9 +22,9 @@ pub(super) const MAX_VIEWERS: usize = 16;
 /// Most of one user: a program that is slow or silent keeps no other user's out.
 pub(super) const MAX_VIEWERS_OF_ONE: usize = 4;
 
-/// Pause after a connection on the view socket that was refused: who asks again and again costs the main thread
-/// nothing, and the queue of those that wait to be accepted is soon empty.
-const REFUSED: Duration = Duration::from_millis(1);
+/// Pause after each connection on the view socket: a program that connects again and again costs the main thread
+/// little.
+const NEXT_VIEWER: Duration = Duration::from_millis(1);
 
 /// So long an answer on the view socket is given again: who asks often does not keep membership busy.
 const SAME_ANSWER: Duration = Duration::from_millis(100);
@@ -76,7 +76,7 @@ impl Door {
     /// Whether a connection is served, beside so many others.
     pub(super) fn lets_in(&self, stream: &UnixStream, served: &[Option<u32>]) -> bool {
         if self.only_tells() {
-            // Its mode has let this user in.
+            // The mode of the socket has let this user in.
             let uid = user_of(stream);
             let own = served.iter().filter(|it| **it == uid).count();
             let room = own < MAX_VIEWERS_OF_ONE && served.len() < MAX_VIEWERS;
@@ -109,9 +109,9 @@ impl Door {
         true
     }
 
-    /// How long nobody is let in after one who was not.
+    /// How long nobody is let in after somebody has connected.
     pub(super) fn pause(&self) -> Option<Duration> {
-        self.only_tells().then_some(REFUSED)
+        self.only_tells().then_some(NEXT_VIEWER)
     }
 
     /// The reply to a request, with the end of its line.

@@ -419,6 +419,26 @@ async fn the_view_socket_survives_hostile_bytes() {
     assert_eq!(scripts.calls(), [""; 0]);
 }
 
+/// As `printf ... | nc -N -U` does.
+#[actix::test]
+async fn who_has_said_everything_gets_the_answer() {
+    let scripts = Scripts::new();
+    let fixture = start_as(&scripts, &["alpha good::a"], ControlActor::views);
+    fixture.ask(Request::View).await.expect("up");
+    for _ in 0..10 {
+        let mut stream = UnixStream::connect(&fixture.path).await.expect("connect");
+        let request = b"{\"request\":\"view\"}\n";
+        stream.write_all(request).await.expect("sent");
+        stream.shutdown().await.expect("half closed");
+        let mut reply = String::new();
+        timeout(CLIENT_LIMIT * 2, stream.read_to_string(&mut reply))
+            .await
+            .expect("in time")
+            .expect("an answer");
+        assert!(reply.starts_with("{\"reply\":\"view\""), "{reply}");
+    }
+}
+
 /// They are cut off, and meanwhile nobody waits but those who come to this socket.
 #[actix::test]
 async fn silent_viewers_are_bounded() {

@@ -137,7 +137,7 @@ fn allowed(request: &HttpRequest, hosts: &Hosts) -> Result<(), (StatusCode, &'st
     );
     let mut named = request.headers().get_all(header::HOST);
     match (named.next(), named.next()) {
-        // The checks of load balancers are as old as this, and browsers are not.
+        // Checks of load balancers use HTTP/1.0 without a Host; no browser does.
         (None, _) if request.version() < Version::HTTP_11 => {}
         (Some(host), None) if host.to_str().is_ok_and(|host| hosts.serve(host)) => {}
         _ => return Err(foreign),

@@ -19,14 +19,7 @@ pub(crate) fn health(view: &View) -> Result<String, String> {
     if node.rscstatus.is_none() {
         return Err(format!("{name} does not manage resources"));
     }
-    let found = check::findings(view);
-    if let Some((state, text)) = found.iter().find(|(state, _)| *state >= State::Critical) {
-        return Err(format!("{}: {text}", state.word()));
-    }
-    let mut groups = view.groups.iter();
-    if let Some(group) = groups.find(|it| it.place == Place::Unknown && !it.busy) {
-        return Err(format!("in doubt: not known where {} runs", group.key));
-    }
+    // What it serves it serves, whatever else is wrong: it may be the only one that does.
     let here = view
         .groups
         .iter()
@@ -35,6 +28,14 @@ pub(crate) fn health(view: &View) -> Result<String, String> {
     if here > 0 {
         let all = view.groups.len();
         return Ok(format!("OK: {name} serves {here} of {all} groups"));
+    }
+    let found = check::findings(view);
+    if let Some((state, text)) = found.iter().find(|(state, _)| *state >= State::Critical) {
+        return Err(format!("{}: {text}", state.word()));
+    }
+    let mut groups = view.groups.iter();
+    if let Some(group) = groups.find(|it| it.place == Place::Unknown && !it.busy) {
+        return Err(format!("in doubt: not known where {} runs", group.key));
     }
     could_serve(node, &view.groups)?;
     Ok(format!("OK: {name} could serve"))
@@ -101,6 +102,7 @@ pub(crate) fn owner(view: &View, key: &str) -> Owner {
     Owner::NotHere(match &group.runs_on {
         Some(there) if group.place == Place::Other => format!("{key} runs on {there}"),
         _ if group.busy => format!("{key} is being started or stopped on {node}"),
+        _ if group.place == Place::Here => format!("only a part of {key} runs on {node}"),
         _ => format!("{key} does not run on {node}"),
     })
 }
@@ -134,6 +136,17 @@ mod tests {
         assert_eq!(health(|_| ()).unwrap(), "OK: alpha serves 1 of 2 groups");
         assert_eq!(health(idle).unwrap(), "OK: alpha could serve");
         // What it serves it serves, whatever is not as it should be.
+        let others: [fn(&mut Value); 3] = [
+            |view| view["groups"][1]["place"] = json!("unknown"),
+            |view| view["groups"][1]["unanswered"] = json!(true),
+            |view| {
+                view["watchdog"] = json!({"device": "/dev/watchdog", "armed": false,
+                    "interval_s": null, "trouble": "no such file"});
+            },
+        ];
+        for other in others {
+            assert_eq!(health(other).unwrap(), "OK: alpha serves 1 of 2 groups");
+        }
         let frozen = |view: &mut Value| view["node"]["frozen"] = json!(true);
         assert!(health(frozen).is_ok());
         let transition = |view: &mut Value| view["node"]["rscstatus"] = json!("transition");
@@ -163,7 +176,10 @@ mod tests {
                 "alpha does not manage resources",
             ),
             (
-                |it| it["groups"][0]["unanswered"] = json!(true),
+                |it| {
+                    idle(it);
+                    it["groups"][0]["unanswered"] = json!(true);
+                },
                 "CRITICAL: nobody answers for 10.77.0.100/24/eth0",
             ),
             (
@@ -171,7 +187,10 @@ mod tests {
                 "CRITICAL: 10.77.0.100 is not on this host",
             ),
             (
-                |it| it["groups"][1]["place"] = json!("unknown"),
+                |it| {
+                    idle(it);
+                    it["groups"][1]["place"] = json!("unknown");
+                },
                 "in doubt: not known where 10.77.0.101/24/eth0 runs",
             ),
             (

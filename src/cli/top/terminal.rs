@@ -55,7 +55,9 @@ impl From<ControlError> for NoAnswer {
     fn from(error: ControlError) -> Self {
         let reason = error.to_string();
         match error {
-            ControlError::NotRoot | ControlError::Stranger { .. } => Self::Refused(reason),
+            ControlError::NotRoot | ControlError::NotViewer | ControlError::Stranger { .. } => {
+                Self::Refused(reason)
+            }
             _ => Self::NotNow(reason),
         }
     }
