@@ -1,5 +1,14 @@
 //! `systole-web`: a page about both nodes of a pair, over HTTP, for browsers, load balancers and Prometheus. A program
 //! of its own with no right but to read the daemon's view socket: the daemon listens on no network port.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
 
 mod connections;
 mod daemon;
